@@ -1,0 +1,116 @@
+"""Settings: defaults, then `citadelle.toml`, then `CITADELLE_*` variables, then arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rag.errors import ConfigurationError
+
+__all__ = ["BUNDLED_ENCODER", "SETTINGS_FILE", "Settings", "load_settings"]
+
+SETTINGS_FILE = Path("citadelle.toml")
+BUNDLED_ENCODER = "bundled"
+
+# What changes the content of an index; everything else may change without rebuilding it.
+_INDEX_FIELDS = ("encoder", "chunk_tokens")
+
+
+class Settings(BaseSettings):
+    """Hold every setting; unknown keys and values out of bounds are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CITADELLE_", toml_file=SETTINGS_FILE, extra="forbid", frozen=True
+    )
+
+    corpus: Path = Field(Path("corpus"), description="Folder or file with the source documents.")
+    index: Path = Field(Path(".citadelle/index"), description="Folder that holds the index.")
+    cache: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),
+        description="Folder for converted encoders; can be deleted at any time.",
+    )
+    encoder: str = Field(
+        BUNDLED_ENCODER,
+        min_length=1,
+        description="'bundled' (multilingual-e5-small, no download), a folder, or a name on the "
+        "Hugging Face hub (downloaded once).",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of the encoder; 'auto' takes bf16 where it is faster."
+    )
+    chunk_tokens: int = Field(
+        256, ge=32, le=480, description="Most tokens in a passage; the encoder reads 512."
+    )
+    candidates: int = Field(
+        50, ge=5, le=1000, description="Passages that each retriever proposes before fusion."
+    )
+    read_passages: int = Field(
+        5, ge=1, le=50, description="Passages that are read for an answer."
+    )
+    abstain_below: float = Field(
+        0.5, ge=0.0, le=1.0, description="Abstain when the confidence is below this."
+    )
+    max_question_chars: int = Field(
+        2000, ge=100, le=100_000, description="Longest question that is accepted, in characters."
+    )
+    language: Literal["fr", "en", "nl"] = Field(
+        "fr", description="Language of the page, and of answers whose question's is not clear."
+    )
+    port: int = Field(8501, ge=1, le=65535, description="Port of the page, on 127.0.0.1.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def fingerprint(self) -> str:
+        """Return 12 hexadecimal digits that change when an index must be rebuilt."""
+        values = "\n".join(f"{name}={getattr(self, name)}" for name in _INDEX_FIELDS)
+        return hashlib.sha256(values.encode()).hexdigest()[:12]
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings in force; `overrides` that are None are ignored.
+
+    Raises `ConfigurationError` with one sentence that names the setting.
+    """
+    known = ", ".join(sorted(Settings.model_fields))
+    prefix = str(Settings.model_config["env_prefix"])
+    for variable in os.environ:
+        # A misspelt variable would otherwise be ignored without a word.
+        if variable.startswith(prefix) and (
+            variable[len(prefix) :].lower() not in Settings.model_fields
+        ):
+            raise ConfigurationError(f"Unknown variable {variable}; known settings are: {known}.")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            raise ConfigurationError(f"Unknown setting '{name}'; known are: {known}.") from error
+        raise ConfigurationError(
+            f"Setting '{name}' (from an argument, CITADELLE_{name.upper()} or {SETTINGS_FILE}): "
+            f"{first['msg'].lower()}, not {first['input']!r}."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{SETTINGS_FILE} is not valid TOML: {error}.") from error

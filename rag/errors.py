@@ -1,0 +1,96 @@
+"""The errors of Citadelle.
+
+::
+
+    CitadelleError                  everything below; its message is one sentence for a person
+    ├── ConfigurationError          a setting is unknown, out of bounds or contradicts another
+    ├── UnreadableDocument          a source file cannot be read; the others still can
+    ├── EncoderError                the encoder's weights are missing, damaged or do not load
+    ├── IndexUnusable                 the index cannot be used as it is
+    │   ├── IndexMissing            there is none yet
+    │   ├── IndexMismatch           it was made with another encoder or chunking
+    │   ├── IndexBusy               another process is writing it
+    │   └── IndexDamaged            its files are incomplete
+    ├── DocumentNotFound            no document has this identifier
+    ├── InvalidQuestion             the question is empty or too long
+    ├── InvalidFilter               a filter is malformed
+    └── DatasetError                an evaluation file is malformed
+
+The message says what happened, to which file or setting, and what to do.
+Errors of libraries are translated where that library is called.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CitadelleError",
+    "ConfigurationError",
+    "DatasetError",
+    "DocumentNotFound",
+    "EncoderError",
+    "IndexBusy",
+    "IndexDamaged",
+    "IndexUnusable",
+    "IndexMismatch",
+    "IndexMissing",
+    "InvalidFilter",
+    "InvalidQuestion",
+    "UnreadableDocument",
+]
+
+
+class CitadelleError(Exception):
+    """Report a problem that a person can act on, in one sentence."""
+
+
+class ConfigurationError(CitadelleError):
+    """Report a setting that is unknown, out of bounds or contradictory."""
+
+
+class UnreadableDocument(CitadelleError):
+    """Report a source file that cannot be read; `reason` completes "skipped: "."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class EncoderError(CitadelleError):
+    """Report weights that are missing, damaged or do not load."""
+
+
+class IndexUnusable(CitadelleError):
+    """Report an index that cannot be used as it is."""
+
+
+class IndexMissing(IndexUnusable):
+    """Report that no index has been built yet."""
+
+
+class IndexMismatch(IndexUnusable):
+    """Report an index made with another encoder or chunking."""
+
+
+class IndexBusy(IndexUnusable):
+    """Report that another process is writing the index."""
+
+
+class IndexDamaged(IndexUnusable):
+    """Report an index whose files are incomplete."""
+
+
+class DocumentNotFound(CitadelleError):
+    """Report an identifier that no document has."""
+
+
+class InvalidQuestion(CitadelleError):
+    """Report a question that is empty or too long."""
+
+
+class InvalidFilter(CitadelleError):
+    """Report a filter that is malformed."""
+
+
+class DatasetError(CitadelleError):
+    """Report an evaluation file that is malformed."""

@@ -56,9 +56,7 @@ class Settings(BaseSettings):
     candidates: int = Field(
         50, ge=5, le=1000, description="Passages that each retriever proposes before fusion."
     )
-    read_passages: int = Field(
-        5, ge=1, le=50, description="Passages that are read for an answer."
-    )
+    read_passages: int = Field(5, ge=1, le=50, description="Passages that are read for an answer.")
     abstain_below: float = Field(
         0.5, ge=0.0, le=1.0, description="Abstain when the confidence is below this."
     )

@@ -1,0 +1,56 @@
+# Every target does its own set-up; a stamp named after what it depends on makes it instant.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HASH := $(shell cat pyproject.toml constraints.txt | cksum | tr -d " ")
+RUN_STAMP := $(VENV)/.installed-$(HASH)
+DEV_STAMP := $(VENV)/.installed-dev-$(HASH)
+# Nothing but package registries is contacted during set-up, and nothing afterwards.
+export HF_HUB_OFFLINE ?= 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export ANONYMIZED_TELEMETRY := False
+export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
+
+.DEFAULT_GOAL := help
+.PHONY: help run test install lint eval bench screenshot clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+run: $(RUN_STAMP) ## prepare everything and serve the chat on http://127.0.0.1:8501
+	@$(BIN)/citadelle serve
+
+test: lint ## check lint and types, then run every test
+	$(BIN)/python -m pytest
+
+install: $(RUN_STAMP) ## only set up
+
+lint: $(DEV_STAMP) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+eval: $(RUN_STAMP) ## measure answers against the gold set
+	$(BIN)/python -m eval run eval/gold.jsonl --corpus corpus
+
+bench: $(RUN_STAMP) ## measure speed and fusion
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+screenshot: $(DEV_STAMP) ## draw docs/screenshot.png again
+	$(BIN)/python docs/screenshot.py
+
+clean: ## remove the environment and the index
+	rm -rf $(VENV) .citadelle
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Citadelle needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@rm -f $(VENV)/.installed-*; touch $@
+
+$(DEV_STAMP): | $(RUN_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

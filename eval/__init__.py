@@ -1,0 +1,1 @@
+"""Measure Citadelle: deterministic, offline, and without a judge."""

@@ -1,0 +1,416 @@
+"""The command line: `citadelle index · ask · search · sources · text · doctor · serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from rag.config import load_settings
+from rag.errors import CitadelleError
+
+if TYPE_CHECKING:
+    from rag.pipeline import Citadelle
+    from rag.types import Answer, Document
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="citadelle",
+    help="Ask questions of French documents and get answers that quote their sources.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="Folder of the index (default .citadelle/index)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Only documents whose metadata has this value, such as tag=militaire, "
+        "language=fr or doc=NAME. Can be repeated.",
+    ),
+]
+HistoryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--history",
+        metavar="TEXT",
+        help="An earlier question of the conversation, for a follow-up. Can be repeated, "
+        "oldest first.",
+    ),
+]
+QuestionArgument = Annotated[
+    str, typer.Argument(metavar="QUESTION", help="The question, in French, English or Dutch.")
+]
+
+
+@app.command()
+def index(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Folders or files to index (default: corpus)."),
+    ] = None,
+    index_folder: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the index in step with the documents below PATH.
+
+    Documents that are no longer there leave the index. Files that cannot be read are
+    named with the reason, the others are indexed, and the exit code is 1.
+    """
+    from rag.encoder import open_encoder
+    from rag.index import build_index
+
+    settings = load_settings(index=index_folder)
+    with _progress() as progress:
+        encoder = open_encoder(settings, progress)
+        report = build_index(paths or [settings.corpus], settings, encoder, progress)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        counts = (
+            f"{len(report.added)} added, {len(report.replaced)} replaced, "
+            f"{len(report.removed)} removed, {len(report.unchanged)} unchanged, "
+            f"{len(report.skipped)} skipped: {report.chunks} passages in {settings.index}."
+        )
+        _out().print(Text(counts))
+    for entry in report.skipped:
+        _err().print(Text(f"Skipped {entry.path}: {entry.reason}"), soft_wrap=True)
+    if report.skipped:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ask(
+    question: QuestionArgument,
+    history: HistoryOption = None,
+    filters: FilterOption = None,
+    index_folder: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question, quoting the passages that it rests on."""
+    with _open(index_folder) as citadelle:
+        answer = citadelle.ask(question, history=history or [], filters=_filters(filters))
+        if as_json:
+            _print_json(answer.to_dict())
+        else:
+            _print_answer(answer, citadelle)
+
+
+@app.command()
+def search(
+    question: QuestionArgument,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 10,
+    history: HistoryOption = None,
+    filters: FilterOption = None,
+    index_folder: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the passages found for a question, best first."""
+    with _open(index_folder) as citadelle:
+        ranking = citadelle.search(question, k=k, history=history or [], filters=_filters(filters))
+        if as_json:
+            _print_json(
+                {
+                    "query": ranking.query,
+                    "hits": [
+                        {
+                            "rank": hit.rank,
+                            "score": round(hit.score, 4),
+                            "dense": None if hit.dense is None else round(hit.dense, 4),
+                            "lexical": None if hit.lexical is None else round(hit.lexical, 4),
+                            "doc_id": hit.chunk.doc_id,
+                            "title": hit.chunk.metadata["title"],
+                            "heading_path": list(hit.chunk.heading_path),
+                            "start": hit.chunk.start,
+                            "end": hit.chunk.end,
+                            "text": hit.chunk.text,
+                        }
+                        for hit in ranking.hits
+                    ],
+                }
+            )
+            return
+        for hit in ranking.hits:
+            document = citadelle.document(hit.chunk.doc_id)
+            where = _where(document.title, hit.chunk.heading_path)
+            _out().print(Text(f"{hit.rank}. {where}  ({hit.score:.3f})", style="bold"))
+            plain = _plain(document, hit.chunk.start, hit.chunk.end)
+            _out().print(Padding(Text(plain), (0, 0, 1, 3)))
+
+
+@app.command()
+def sources(index_folder: IndexOption = None, as_json: JsonOption = False) -> None:
+    """List the indexed documents, and the files that could not be read."""
+    with _open(index_folder) as citadelle:
+        found, skipped = citadelle.sources(), citadelle.skipped
+    if as_json:
+        _print_json(
+            {
+                "sources": [
+                    {
+                        "doc_id": s.doc_id,
+                        "title": s.title,
+                        "language": s.language,
+                        "chunks": s.chunks,
+                        "characters": s.characters,
+                        "metadata": dict(s.metadata),
+                    }
+                    for s in found
+                ],
+                "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+            }
+        )
+        return
+    table = Table("Document", "Title", "Language", "Passages", "Tags", box=None, pad_edge=False)
+    for source in found:
+        tags = source.metadata.get("tags", ())
+        table.add_row(
+            *(
+                Text(cell)
+                for cell in (
+                    source.doc_id,
+                    source.title,
+                    source.language,
+                    str(source.chunks),
+                    tags if isinstance(tags, str) else ", ".join(tags),
+                )
+            )
+        )
+    _out().print(table)
+    for entry in skipped:
+        _out().print(Text(f"Skipped {entry.path}: {entry.reason}", style="yellow"))
+
+
+@app.command()
+def text(
+    doc_id: Annotated[
+        str, typer.Argument(metavar="DOC_ID", help="A document, or a unique beginning of its name.")
+    ],
+    index_folder: IndexOption = None,
+) -> None:
+    """Print the canonical text of a document, the one that citations count in."""
+    with _open(index_folder) as citadelle:
+        sys.stdout.write(citadelle.text(doc_id))
+
+
+@app.command()
+def doctor(index_folder: IndexOption = None, as_json: JsonOption = False) -> None:
+    """Check the installation, the encoder and the index, and say what to mend."""
+    checks = list(_diagnose(index_folder))
+    if as_json:
+        _print_json({"checks": [{"name": n, "ok": ok, "detail": d} for n, ok, d in checks]})
+    else:
+        for name, ok, detail in checks:
+            line = Text("ok    " if ok else "wrong ", style="green" if ok else "bold red")
+            _out().print(line + Text(f"{name}: {detail}", style="default"))
+    if not all(ok for _, ok, _ in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    index_folder: IndexOption = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1 (default 8501).")
+    ] = None,
+) -> None:
+    """Prepare the encoder and the index, then serve the chat page until Ctrl-C."""
+    settings = load_settings(index=index_folder, port=port)
+    page = Path(__file__).resolve().parent.parent / "app.py"
+    if not page.is_file():
+        raise CitadelleError(f"The page {page} is missing; run citadelle from its checkout.")
+    _check_port(settings.port)
+    try:
+        _open(index_folder, update=True)
+    except CitadelleError as error:
+        # The page says the same and stays useful: documents can be added while it runs.
+        _err().print(Text(str(error), style="yellow"))
+    os.environ["CITADELLE_INDEX"] = str(settings.index)
+    os.environ["CITADELLE_PORT"] = str(settings.port)
+    _out().print(Text(f"Citadelle is at http://127.0.0.1:{settings.port} (Ctrl-C stops it)."))
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "streamlit", "run", str(page)]
+    options = {
+        "server.address": "127.0.0.1",
+        "server.port": str(settings.port),
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+    }
+    command += [f"--{name}={value}" for name, value in options.items()]
+    # Replacing this process frees the memory of the preparation and passes Ctrl-C on.
+    os.execv(command[0], command)  # noqa: S606
+
+
+def main() -> NoReturn:
+    """Run the command line; a `CitadelleError` is one line on stderr and exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except CitadelleError as error:
+        _err().print(Text(str(error), style="red"), soft_wrap=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # `citadelle text … | head` closes the pipe early, which is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+# --- Rendering ----------------------------------------------------------------------------
+
+
+def _out() -> Console:
+    return Console(highlight=False)
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _print_answer(answer: Answer, citadelle: Citadelle) -> None:
+    out = _out()
+    body = Text(answer.text)
+    if answer.short_answer:
+        body.highlight_words([answer.short_answer], style="bold")
+    out.print(body)
+    out.print()
+    for citation in answer.citations:
+        document = citadelle.document(citation.doc_id)
+        where = _where(document.title, citation.heading_path)
+        place = f"{citation.doc_id}, {citation.start}-{citation.end}"
+        out.print(Text(f"[{citation.key}] {where} ({place})", style="dim"))
+    if answer.abstained and answer.passages:
+        perhaps = {"fr": "Peut-être :", "nl": "Misschien:"}.get(answer.language, "Perhaps:")
+        out.print(Text(perhaps))
+        for passage in answer.passages[:3]:
+            document = citadelle.document(passage.doc_id)
+            plain = _plain(document, passage.start, passage.end)
+            out.print(Padding(Text(f"{document.title} : {plain}", style="dim"), (0, 0, 1, 2)))
+
+
+def _where(title: str, path: tuple[str, ...]) -> str:
+    return " > ".join(dict.fromkeys([title, *path]))
+
+
+def _plain(document: Document, start: int, end: int) -> str:
+    low, high = document.offsets.to_plain(start, end)
+    return document.plain[low:high]
+
+
+def _filters(pairs: list[str] | None) -> dict[str, str] | None:
+    from rag.retrieval import parse_filter
+
+    return dict(parse_filter(pair) for pair in pairs) if pairs else None
+
+
+_STAGES = {
+    "encoder": "Preparing the encoder (once)",
+    "documents": "Reading documents",
+    "embed": "Embedding passages",
+}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show each stage of long work on stderr, where a person looks at it."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=_err(), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total or None)
+            bars.update(tasks[stage], completed=done, total=total or None)
+
+        yield report
+
+
+def _open(index_folder: Path | None, *, update: bool = False) -> Citadelle:
+    from rag.pipeline import Citadelle
+
+    with _progress() as progress:
+        return Citadelle.open(index=index_folder, update=update, progress=progress)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CitadelleError(
+                f"Port {port} on 127.0.0.1 is not free ({error.strerror}); stop what uses it or "
+                "give another with --port."
+            ) from error
+
+
+def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
+    yield "Python", sys.version_info >= (3, 11), platform.python_version()
+    packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
+    yield "Packages", True, ", ".join(f"{name} {version(name)}" for name in packages)
+    try:
+        settings = load_settings(index=index_folder)
+    except CitadelleError as error:
+        yield "Settings", False, str(error)
+        return
+    yield "Settings", True, f"corpus {settings.corpus}, index {settings.index}"
+    from rag.encoder import open_encoder
+    from rag.index import Index, is_stale
+    from rag.pipeline import Citadelle
+
+    try:
+        begin = time.perf_counter()
+        with _progress() as progress:
+            encoder = open_encoder(settings, progress)
+        took = time.perf_counter() - begin
+        detail = f"{encoder.name}, {encoder.dimension} dimensions, loaded in {took:.1f} s"
+        yield "Encoder", True, detail
+    except CitadelleError as error:
+        yield "Encoder", False, str(error)
+        return
+    try:
+        opened = Index.open(settings, encoder)
+    except CitadelleError as error:
+        yield "Index", False, str(error)
+        return
+    stale = is_stale(opened.manifest)
+    detail = f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
+    yield (
+        "Index",
+        True,
+        detail
+        + ("; source files have changed since, run 'citadelle index'" if stale else ", up to date"),
+    )
+    for entry in opened.skipped:
+        yield "Document", False, f"{entry.path}: {entry.reason}"
+    answer = Citadelle(settings, encoder, opened).ask("Que contiennent les documents ?")
+    yield "Answering", True, f"one question took {answer.timings['total_ms']:.0f} ms"

@@ -1,0 +1,174 @@
+"""Turn files into documents: decode, repair, understand.
+
+One pipeline for every format: the reader of a format gives drafts of blocks over
+the canonical text, and what follows is the same for all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from rag.documents.encoding import decode
+from rag.documents.formats import read_docx, read_html, read_pdf
+from rag.documents.understanding import understand, understand_extract
+from rag.errors import UnreadableDocument
+from rag.types import Document, Skipped
+
+__all__ = ["MAX_BYTES", "SUFFIXES", "parse", "read", "read_folder"]
+
+MAX_BYTES = 50 * 1024 * 1024
+
+Format = Literal["markdown", "text", "html", "pdf", "docx"]
+SUFFIXES: dict[str, Format] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+}
+
+
+def parse(source: str, doc_id: str, *, format: Literal["markdown", "text"]) -> Document:
+    """Understand a text that was already decoded. Never raises, whatever the text."""
+    return understand(source, doc_id, format)
+
+
+def read(path: Path, doc_id: str, *, max_bytes: int = MAX_BYTES) -> Document:
+    """Read one file of a supported format (`SUFFIXES`).
+
+    Raises `UnreadableDocument`, with a reason for a person, when the file is missing,
+    is no file, is empty, is larger than `max_bytes`, is damaged or holds no text.
+    """
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise UnreadableDocument(str(path), _unsupported(path))
+    data = _load(path, max_bytes)
+    if kind == "html":
+        extract = read_html(data, str(path))
+    elif kind == "docx":
+        extract = read_docx(data, str(path))
+    elif kind == "pdf":
+        extract = read_pdf(data, str(path))
+    else:
+        text = decode(data, str(path))
+        if not text.strip("\ufeff \t\r\n\0"):
+            raise UnreadableDocument(str(path), "is empty")
+        return understand(text, doc_id, kind)
+    return understand_extract(extract, doc_id, kind)
+
+
+def read_folder(
+    paths: Sequence[Path], *, max_bytes: int = MAX_BYTES
+) -> Iterator[Document | Skipped]:
+    """Read files and folders, one after the other, without ever raising for one of them.
+
+    Folders are walked in the order of their documents' identifiers; hidden files and
+    folders are left out. A document is identified by its path below the folder given,
+    a file given directly by its name.
+    """
+    seen: dict[str, Path] = {}
+    for root in paths:
+        for path, doc_id, problem in _walk(root):
+            if problem is not None:
+                yield Skipped(doc_id, problem)
+            elif doc_id in seen:
+                yield Skipped(doc_id, f"has the same name as {seen[doc_id]}, which was read first")
+            else:
+                result = _read_safely(path, doc_id, max_bytes)
+                if isinstance(result, Document):
+                    seen[doc_id] = path
+                yield result
+
+
+def _read_safely(path: Path, doc_id: str, max_bytes: int) -> Document | Skipped:
+    try:
+        return read(path, doc_id, max_bytes=max_bytes)
+    except UnreadableDocument as error:
+        return Skipped(doc_id, error.reason)
+    except Exception as error:
+        # A corpus of thousands of files must not stop at the one that nobody foresaw.
+        return Skipped(doc_id, f"could not be read ({type(error).__name__}: {error})")
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str, str | None]]:
+    """Yield the path, identifier and problem, if any, of every file of `root`."""
+    if not root.is_dir():
+        problem = None if root.suffix.lower() in SUFFIXES else _unsupported(root)
+        if not root.exists():
+            problem = "is a broken link" if root.is_symlink() else "does not exist"
+        yield root, _identifier(Path(root.name)), problem
+        return
+    found: list[tuple[str, Path, str | None]] = []
+
+    def report(error: OSError) -> None:
+        path = Path(os.fsdecode(error.filename))
+        name = "." if path == root else _identifier(path.relative_to(root))
+        found.append((name, path, _explain(error)))
+
+    for folder, folders, files in os.walk(root, onerror=report):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        for name in folders:
+            path = Path(folder, name)
+            if path.is_symlink():
+                # Followed, a link to a parent folder would never end.
+                found.append((_identifier(path.relative_to(root)), path, "is a link to a folder"))
+        for name in files:
+            path = Path(folder, name)
+            if not _is_hidden(name):
+                problem = None if path.suffix.lower() in SUFFIXES else _unsupported(path)
+                found.append((_identifier(path.relative_to(root)), path, problem))
+    for doc_id, path, problem in sorted(found, key=lambda entry: entry[0]):
+        yield path, doc_id, problem
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "~$"))
+
+
+def _identifier(path: Path) -> str:
+    # Some systems store accents decomposed, and names need not even be text.
+    name = os.fsencode(path.as_posix()).decode("utf-8", errors="replace")
+    return unicodedata.normalize("NFC", name)
+
+
+def _load(path: Path, max_bytes: int) -> bytes:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UnreadableDocument(str(path), "is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableDocument(str(path), "is not a regular file")
+        if status.st_size > max_bytes:
+            size, limit = status.st_size / 2**20, max_bytes / 2**20
+            reason = f"is too large: {size:.1f} MB, the limit is {limit:.1f} MB"
+            raise UnreadableDocument(str(path), reason)
+        data = path.read_bytes()
+    except OSError as error:
+        broken = path.is_symlink() and error.errno == errno.ENOENT
+        reason = "is a broken link" if broken else _explain(error)
+        raise UnreadableDocument(str(path), reason) from error
+    if not data:
+        raise UnreadableDocument(str(path), "is empty")
+    return data
+
+
+def _explain(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    return (error.strerror or str(error)).lower()
+
+
+def _unsupported(path: Path) -> str:
+    known = ", ".join(SUFFIXES)
+    what = f"unsupported format {path.suffix}" if path.suffix else "no file suffix"
+    return f"{what} (supported: {known})"

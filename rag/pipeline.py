@@ -1,0 +1,210 @@
+"""Wiring: settings, encoder, index, retriever, reader and composer into one object."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rag.answering import Composer
+from rag.config import Settings, load_settings
+from rag.conversation import standalone
+from rag.encoder import Encoder, Progress, open_encoder
+from rag.errors import DocumentNotFound, IndexMismatch, IndexMissing, InvalidQuestion
+from rag.index import Index, IndexReport, build_index, current_generation, is_stale
+from rag.language import detect
+from rag.reader import EvidenceReader, Reader
+from rag.retrieval import Filters, HybridRetriever
+from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
+
+__all__ = ["Citadelle"]
+
+
+class Citadelle:
+    """Answer questions from a corpus, with citations.
+
+    Safe to share between threads. `open` is the way to get one.
+    """
+
+    def __init__(self, settings: Settings, encoder: Encoder, index: Index) -> None:
+        self.settings = settings
+        self.encoder = encoder
+        self._lock = threading.Lock()
+        self._use(index)
+
+    @classmethod
+    def open(
+        cls,
+        corpus: Path | str | None = None,
+        index: Path | str | None = None,
+        *,
+        update: bool = False,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> Citadelle:
+        """Open the index, building it from the corpus when there is none.
+
+        With `corpus` given, or with `update`, an index that no longer agrees with its
+        source files is brought in step first. `settings` are fields of `Settings`.
+        Raises `CitadelleError`.
+        """
+        in_force = load_settings(corpus=corpus, index=index, **settings)
+        encoder = open_encoder(in_force, progress)
+        update = update or corpus is not None
+        try:
+            opened = Index.open(in_force, encoder)
+        except (IndexMissing, IndexMismatch) as error:
+            if isinstance(error, IndexMismatch) and not update:
+                raise
+            build_index([in_force.corpus], in_force, encoder, progress)
+            opened = Index.open(in_force, encoder)
+        else:
+            paths = [in_force.corpus] if corpus is not None else None
+            if update and is_stale(opened.manifest, paths):
+                sources = paths or [Path(path) for path in opened.manifest["paths"]]
+                build_index(sources, in_force, encoder, progress)
+                opened = Index.open(in_force, encoder)
+        return cls(in_force, encoder, opened)
+
+    def __enter__(self) -> Citadelle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def _use(self, index: Index) -> None:
+        self._index = index
+        self._retriever = HybridRetriever(
+            index=index, encoder=self.encoder, candidates=self.settings.candidates
+        )
+        self._reader: Reader = EvidenceReader(self.encoder, index.lexical)
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What the index says of itself: encoder, dimension, chunking, corpus hash."""
+        return self._index.manifest
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The source files that could not be read when the index was built."""
+        return self._index.skipped
+
+    @property
+    def retriever(self) -> HybridRetriever:
+        """The LangChain retriever over the live index."""
+        return self._retriever
+
+    def refresh(self) -> bool:
+        """Take up a newer generation of the index; return whether there was one."""
+        live = current_generation(self.settings.index)
+        with self._lock:
+            if live is None or live == self._index.folder:
+                return False
+            self._use(Index.open(self.settings, self.encoder))
+            return True
+
+    def index(
+        self, paths: Sequence[Path] | None = None, progress: Progress | None = None
+    ) -> IndexReport:
+        """Bring the index in step with its source files, and use it."""
+        report = build_index(
+            list(paths or [self.settings.corpus]), self.settings, self.encoder, progress
+        )
+        self.refresh()
+        return report
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str | Turn] = (),
+        filters: Filters | None = None,
+    ) -> Answer:
+        """Answer a question with citations, or abstain.
+
+        `history` holds earlier turns, oldest first; plain strings are earlier questions
+        of the user. Raises `InvalidQuestion` and `InvalidFilter`.
+        """
+        begin = time.perf_counter()
+        asked, language = self._understand(question, history)
+        index, retriever, reader = self._index, self._retriever, self._reader
+        ranking = retriever.rank(
+            asked, k=self.settings.read_passages, language=language, filters=filters
+        )
+        retrieved = time.perf_counter()
+        reading = reader.read(asked, language, ranking, index.documents)
+        composer = Composer(self.settings.language, self.settings.abstain_below)
+        answer = composer.compose(question.strip(), language, reading, index.documents)
+        end = time.perf_counter()
+        return replace(
+            answer,
+            timings={
+                "retrieve_ms": (retrieved - begin) * 1000,
+                "read_ms": (end - retrieved) * 1000,
+                "total_ms": (end - begin) * 1000,
+            },
+        )
+
+    def search(
+        self,
+        question: str,
+        k: int = 10,
+        history: Sequence[str | Turn] = (),
+        filters: Filters | None = None,
+    ) -> Ranking:
+        """Return the `k` best passages for a question, best first."""
+        asked, language = self._understand(question, history)
+        return self._retriever.rank(asked, k=k, language=language, filters=filters)
+
+    def document(self, doc_id: str) -> Document:
+        """Return a document by its identifier or a unique beginning of it.
+
+        Raises `DocumentNotFound`.
+        """
+        documents = self._index.documents
+        if doc_id in documents:
+            return documents[doc_id]
+        starting = [name for name in documents if name.startswith(doc_id)]
+        if len(starting) == 1 and doc_id:
+            return documents[starting[0]]
+        raise DocumentNotFound(
+            f"{len(starting)} documents begin with '{doc_id}'; give more of the name."
+            if starting and doc_id
+            else f"There is no document '{doc_id}'; 'citadelle sources' lists what there is."
+        )
+
+    def text(self, doc_id: str) -> str:
+        """Return the canonical text of a document; raises `DocumentNotFound`."""
+        return self.document(doc_id).text
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return the indexed documents."""
+        return self._index.sources()
+
+    def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
+        text = " ".join(question.split())
+        if not any(character.isalnum() for character in text):
+            raise InvalidQuestion("The question is empty; type a question about the documents.")
+        longest = self.settings.max_question_chars
+        if len(text) > longest:
+            raise InvalidQuestion(
+                f"The question has {len(text)} characters; at most {longest} are read. Shorten it."
+            )
+        earlier = [
+            turn if isinstance(turn, str) else turn.text
+            for turn in history
+            if isinstance(turn, str) or turn.role == "user"
+        ]
+        language = detect(text)
+        asked = standalone(text, [entry for entry in earlier if entry.strip()], language)
+        if language == "unknown":
+            language = detect(asked)
+        return asked, language

@@ -1,0 +1,61 @@
+"""Settings: sources, bounds, and sentences that name what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from rag.config import Settings, load_settings
+from rag.errors import ConfigurationError
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert settings.encoder == "bundled"
+    assert settings.corpus == Path("corpus")
+    assert settings.language == "fr"
+
+
+def test_file_then_environment_then_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("citadelle.toml").write_text('port = 9000\ncandidates = 20\nlanguage = "nl"\n')
+    monkeypatch.setenv("CITADELLE_CANDIDATES", "30")
+    settings = load_settings(language="en")
+    assert (settings.port, settings.candidates, settings.language) == (9000, 30, "en")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"chunk_tokens": 1}, "chunk_tokens"),
+        ({"chunk_tokens": 1000}, "chunk_tokens"),
+        ({"language": "de"}, "language"),
+        ({"chunk_token": 100}, "Unknown setting 'chunk_token'"),
+    ],
+)
+def test_bad_values_are_named(given: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named) as raised:
+        load_settings(**given)
+    assert "\n" not in str(raised.value)
+
+
+def test_unknown_keys_of_file_and_environment_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITADELLE_PROT", "1")
+    with pytest.raises(ConfigurationError, match="CITADELLE_PROT"):
+        load_settings()
+    monkeypatch.delenv("CITADELLE_PROT")
+    monkeypatch.chdir(tmp_path)
+    Path("citadelle.toml").write_text("prot = 1\n")
+    with pytest.raises(ConfigurationError, match="'prot'"):
+        load_settings()
+    Path("citadelle.toml").write_text("port = = 1\n")
+    with pytest.raises(ConfigurationError, match=r"citadelle\.toml is not valid TOML"):
+        load_settings()
+
+
+def test_the_fingerprint_follows_what_changes_an_index() -> None:
+    assert Settings().fingerprint() == Settings(port=9000).fingerprint()
+    assert Settings().fingerprint() != Settings(chunk_tokens=128).fingerprint()

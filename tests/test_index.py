@@ -1,0 +1,183 @@
+"""Generations on disk: what changes, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from rag.config import Settings
+from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
+from rag.index import Index, build_index, current_generation, is_stale
+from tests.conftest import ToyEncoder, cosine
+
+
+def build(settings: Settings, encoder: ToyEncoder):  # type: ignore[no-untyped-def]
+    return build_index([settings.corpus], settings, encoder)
+
+
+def test_first_build_adds_everything(settings: Settings, toy: ToyEncoder) -> None:
+    report = build(settings, toy)
+    assert report.added == ("bureau.md", "projet.md")
+    assert report.replaced == report.removed == report.unchanged == report.skipped == ()
+    index = Index.open(settings, toy)
+    assert set(index.documents) == {"bureau.md", "projet.md"}
+    assert len(index.chunks) == report.chunks
+    for chunk in index.chunks:
+        assert index.documents[chunk.doc_id].text[chunk.start : chunk.end] == chunk.text
+
+
+def test_dense_search_gives_cosines(settings: Settings, toy: ToyEncoder) -> None:
+    build(settings, toy)
+    index = Index.open(settings, toy)
+    (position, score), *_ = index.dense(toy.encode_queries(["Niger"])[0], 3)
+    assert index.chunks[position].doc_id == "projet.md"
+    # The passage's title names no axis: its vector is that of "Niger" alone, or holds it.
+    assert score == pytest.approx(cosine("Niger", "Niger"), abs=1e-5)
+    only = index.dense(toy.encode_queries(["Niger"])[0], 9, ["bureau.md"])
+    assert {index.chunks[i].doc_id for i, _ in only} == {"bureau.md"}
+
+
+def test_a_changed_document_alone_is_embedded_again(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    build(settings, toy)
+    toy.encoded.clear()
+    (folder / "projet.md").write_text("# Le projet\n\nLe projet est fini.\n", encoding="utf-8")
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    report = build(settings, toy)
+    assert (report.added, report.replaced, report.unchanged) == (
+        ("neuf.txt",),
+        ("projet.md",),
+        ("bureau.md",),
+    )
+    assert toy.encoded == ["neuf\nUn document neuf.", "Le projet\nLe projet est fini."]
+
+
+def test_a_removed_document_leaves(settings: Settings, folder: Path, toy: ToyEncoder) -> None:
+    build(settings, toy)
+    (folder / "projet.md").unlink()
+    assert build(settings, toy).removed == ("projet.md",)
+    assert set(Index.open(settings, toy).documents) == {"bureau.md"}
+
+
+def test_unreadable_files_are_skipped_and_remembered(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    (folder / "vide.md").write_text("")
+    (folder / "image.md").write_bytes(bytes(range(256)) * 8)
+    report = build(settings, toy)
+    assert {Path(entry.path).name for entry in report.skipped} == {"vide.md", "image.md"}
+    assert Index.open(settings, toy).skipped == report.skipped
+    assert len(report.added) == 2
+
+
+def test_no_readable_document_is_an_error_that_keeps_the_old_index(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    build(settings, toy)
+    for path in folder.iterdir():
+        path.write_text("")
+    with pytest.raises(CitadelleError, match="No document could be read"):
+        build(settings, toy)
+    assert set(Index.open(settings, toy).documents) == {"bureau.md", "projet.md"}
+    with pytest.raises(CitadelleError, match="no file or folder"):
+        build_index([folder / "absent"], settings, toy)
+
+
+def test_a_missing_index_names_the_command(settings: Settings, toy: ToyEncoder) -> None:
+    with pytest.raises(IndexMissing, match="citadelle index"):
+        Index.open(settings, toy)
+
+
+@pytest.mark.parametrize("change", ["encoder", "chunk_tokens"])
+def test_a_mismatch_names_what_differs_and_the_command(
+    settings: Settings, toy: ToyEncoder, change: str
+) -> None:
+    build(settings, toy)
+    if change == "encoder":
+        toy.name = "other"
+    else:
+        settings = settings.model_copy(update={"chunk_tokens": 128})
+    with pytest.raises(IndexMismatch, match=f"{change} = .*citadelle index"):
+        Index.open(settings, toy)
+    build(settings, toy)
+    assert Index.open(settings, toy).chunks
+
+
+def test_one_writer_at_a_time(settings: Settings, toy: ToyEncoder) -> None:
+    settings.index.mkdir()
+    with FileLock(settings.index / "write.lock"), pytest.raises(IndexBusy):
+        build(settings, toy)
+
+
+def test_a_build_that_fails_leaves_the_live_generation(
+    settings: Settings, folder: Path, toy: ToyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(settings, toy)
+    live = current_generation(settings.index)
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rag.index._write_collection", fail)
+    with pytest.raises(KeyboardInterrupt):
+        build(settings, toy)
+    assert current_generation(settings.index) == live
+    assert [path for path in settings.index.iterdir() if path.is_dir()] == [live]
+    assert set(Index.open(settings, toy).documents) == {"bureau.md", "projet.md"}
+
+
+def test_old_generations_go_and_the_last_one_stays(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    for number in range(4):
+        (folder / "neuf.txt").write_text(f"Version {number}.", encoding="utf-8")
+        build(settings, toy)
+    generations = [path for path in settings.index.iterdir() if path.is_dir()]
+    assert len(generations) == 2
+    assert current_generation(settings.index) == max(generations)
+
+
+@pytest.mark.parametrize("what", ["documents.jsonl", "chunks.jsonl", "chroma", "lexical"])
+def test_missing_files_are_damage(settings: Settings, toy: ToyEncoder, what: str) -> None:
+    build(settings, toy)
+    folder = current_generation(settings.index)
+    assert folder is not None
+    path = folder / what
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(IndexDamaged, match="citadelle index"):
+        Index.open(settings, toy)
+    build(settings, toy)
+    assert Index.open(settings, toy).chunks
+
+
+def test_a_manifest_that_is_not_json_is_damage(settings: Settings, toy: ToyEncoder) -> None:
+    build(settings, toy)
+    folder = current_generation(settings.index)
+    assert folder is not None
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(IndexDamaged):
+        Index.open(settings, toy)
+
+
+def test_staleness_follows_the_files(settings: Settings, folder: Path, toy: ToyEncoder) -> None:
+    build(settings, toy)
+    manifest = Index.open(settings, toy).manifest
+    assert not is_stale(manifest)
+    assert not is_stale(manifest, [folder])
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    assert is_stale(manifest)
+
+
+def test_the_manifest_holds_its_identity(settings: Settings, toy: ToyEncoder) -> None:
+    build(settings, toy)
+    folder = current_generation(settings.index)
+    assert folder is not None
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["encoder"], manifest["dimension"]) == ("toy", toy.dimension)
+    assert len(manifest["corpus_hash"]) == 64

@@ -42,8 +42,9 @@ _KINDS = {str: "a string", list: "a list", bool: "true or false"}
 class Item:
     """A question with what a right answer says and rests on.
 
-    `answers` are alternatives; `evidence` are the passages that are all wanted;
-    of each of `answer_groups` one alternative must be said. `doc` is a document's
+    `answers` are alternatives; of each of `answer_groups` one alternative must be said.
+    `evidence` are passages that prove the answer: any one does, but where there are
+    groups all are wanted. `doc` is a document's
     identifier, name or unique prefix. Unanswerable items have none of these.
     """
 
@@ -58,6 +59,13 @@ class Item:
     history: tuple[str, ...] = ()
     answer_groups: tuple[tuple[str, ...], ...] = ()
     polarity: Literal["yes", "no"] | None = None
+
+    @property
+    def wanted(self) -> tuple[tuple[str, ...], ...]:
+        """The evidence in groups of alternatives, of which each is wanted."""
+        if self.answer_groups:
+            return tuple((text,) for text in self.evidence)
+        return (self.evidence,) if self.evidence else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +223,14 @@ def _squad_items(path: Path, library: _Contexts) -> list[Item]:
     data = _get(str(path), _json_file(path), "data", list)
     for i, article in enumerate(data):
         where = f"{path}, data[{i}]"
-        raw_title = article.get("title") if isinstance(article, dict) else None
+        title = article.get("title") if isinstance(article, dict) else None
         paragraphs = _get(where, article, "paragraphs", list)
-        title = _safe_title(raw_title, paragraphs)
         for j, paragraph in enumerate(paragraphs):
             place = f"{where}.paragraphs[{j}]"
             context = _get(place, paragraph, "context", str)
-            doc_id = library.add(context, title)
-            for k, question in enumerate(_get(place, paragraph, "qas", list)):
+            questions = _get(place, paragraph, "qas", list)
+            doc_id = library.add(context, _safe_title(title, questions))
+            for k, question in enumerate(questions):
                 spot = f"{place}.qas[{k}]"
                 wording = _get(spot, question, "question", str)
                 lang = str(question.get("lang") or default)
@@ -310,19 +318,20 @@ class _Contexts:
         return tuple(self._documents.values())
 
 
-def _safe_title(title: object, paragraphs: Sequence[Any]) -> str:
-    """Return the article's title, unless it gives away a question or an answer."""
+def _safe_title(title: object, questions: Sequence[Any]) -> str:
+    """Return the article's title, unless it gives away a question or answer of the context."""
     if not isinstance(title, str):
         return UNTITLED
-    name = re.sub(r'[\x00-\x1f<>:"/\\|?*_]+', " ", title)
-    name = " ".join(name.split())[:80].strip(" .")
-    for paragraph in paragraphs:
-        for question in paragraph.get("qas", ()) if isinstance(paragraph, dict) else ():
-            wording = str(question.get("question", ""))
-            texts = [str(answer.get("text", "")) for answer in question.get("answers", ())]
-            if fold(wording) == fold(title) or any(contains(title, text) for text in texts):
-                return UNTITLED
-    return name or UNTITLED
+    for question in filter(lambda entry: isinstance(entry, dict), questions):
+        texts = [str(answer.get("text", "")) for answer in question.get("answers", ())]
+        if fold(str(question.get("question"))) == fold(title) or any(
+            contains(title, text) for text in texts
+        ):
+            return UNTITLED
+    # PIAF's titles carry the tags of Wikipedia's: "<i>Vizzavona</i> (navire)".
+    name = re.sub(r"</?[a-z]+>", "", title)
+    name = re.sub(r'[\x00-\x1f<>:"/\\|?*_]+', " ", name)
+    return " ".join(name.split())[:80].strip(" .") or UNTITLED
 
 
 def _answer_spans(where: str, context: str, answers: Sequence[Any]) -> list[tuple[int, int]]:

@@ -218,7 +218,7 @@ def _outcome(system: System, item: Item, doc_id: str, documents: _Documents) -> 
     if item.answerable:
         hits = ranking.hits if ranking is not None else ()
         found = [_evidence_in(hit, item, doc_id, documents) for hit in hits]
-        scores |= measures.ranking_scores(found, len(item.evidence))
+        scores |= measures.ranking_scores(found, len(item.wanted))
         given = answer if answer is not None and not answer.abstained else None
         text = _unmarked(given) if given is not None else ""
         short = given.short_answer if given is not None else ""
@@ -227,7 +227,7 @@ def _outcome(system: System, item: Item, doc_id: str, documents: _Documents) -> 
             documents.plain(doc_id, cited.start, cited.end) if cited.doc_id == doc_id else None
             for cited in (given.citations if given is not None else ())
         ]
-        precision, recall = measures.citation_scores(quotes, item.evidence, item.answers)
+        precision, recall = measures.citation_scores(quotes, item.wanted, item.answers)
         scores |= {
             "EM": measures.exact_match(short, item.answers),
             "F1": measures.token_f1(short, item.answers),
@@ -245,7 +245,9 @@ def _evidence_in(
         return frozenset()
     text = documents.plain(doc_id, hit.chunk.start, hit.chunk.end)
     return frozenset(
-        index for index, part in enumerate(item.evidence) if measures.contains(text, part)
+        index
+        for index, group in enumerate(item.wanted)
+        if any(measures.contains(text, part) for part in group)
     )
 
 
@@ -382,7 +384,12 @@ def _config(system: System, dataset: Dataset) -> dict[str, Any]:
     return {
         "settings": system.settings.model_dump(mode="json"),
         "fingerprint": system.settings.fingerprint(),
-        "manifest": dict(system.manifest),
+        # The list of all files is in its corpus hash; the clock says nothing about the run.
+        "manifest": {
+            name: value
+            for name, value in system.manifest.items()
+            if name != "created" and not isinstance(value, Mapping)
+        },
         "code": {"version": __version__, "sources_sha256": _sources_sha256()},
         "python": platform.python_version(),
         "platform": platform.platform(),

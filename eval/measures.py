@@ -84,16 +84,16 @@ def contains(text: str, part: str) -> bool:
         return False
     start = text.find(part)
     while start >= 0:
-        if _free(text[:start][::-1], part[0], part) and _free(
-            text[start + len(part) :], part[-1], part
-        ):
+        end = start + len(part)
+        before, after = text[max(0, start - 2) : start], text[end : end + 2]
+        if _free(before[::-1], part[0], part) and _free(after, part[-1], part):
             return True
         start = text.find(part, start + 1)
     return False
 
 
 def _free(beyond: str, edge: str, part: str) -> bool:
-    """Tell whether a match may end at `edge`; `beyond` is read away from the match."""
+    """Tell whether a match may end at `edge`; `beyond`, two characters, is read outwards."""
     if not beyond or not edge.isalnum():
         return True
     if edge.isdigit():
@@ -195,25 +195,29 @@ def ranking_scores(found: Sequence[AbstractSet[int]], wanted: int) -> dict[str, 
 
 
 def citation_scores(
-    quotes: Sequence[str | None], evidence: Sequence[str], answers: Sequence[str]
+    quotes: Sequence[str | None], wanted: Sequence[Sequence[str]], answers: Sequence[str]
 ) -> tuple[float | None, float]:
     """Return the citation precision (`None` without citations) and the citation recall.
 
-    `quotes` are the cited texts, `None` for one of another document than the evidence's.
+    `quotes` are the cited texts, `None` for one of another document than the evidence's;
+    `wanted` is the evidence in groups of alternatives.
     A citation is right when it contains an answer or an evidence, or lies within an
     evidence. An evidence is covered by a citation that contains it, lies within it, or
     contains an answer which the evidence contains too. Precision is the share of right
-    citations, recall the share of covered evidence.
+    citations, recall the share of groups with covered evidence.
     """
+    evidence = [text for group in wanted for text in group]
     cited = [quote for quote in quotes if quote is not None]
     right = sum(
         any(contains(quote, text) for text in (*evidence, *answers))
         or any(contains(text, quote) for text in evidence)
         for quote in cited
     )
-    covered = sum(any(_covers(quote, text, answers) for quote in cited) for text in evidence)
+    covered = sum(
+        any(_covers(quote, text, answers) for quote in cited for text in group) for group in wanted
+    )
     precision = right / len(quotes) if quotes else None
-    return precision, covered / len(evidence)
+    return precision, covered / len(wanted)
 
 
 def _covers(quote: str, evidence: str, answers: Sequence[str]) -> bool:

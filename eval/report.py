@@ -22,7 +22,6 @@ __all__ = ["page", "print_comparison", "print_run"]
 LANGUAGES = ("fr", "en", "nl")
 HEADLINES = ("R@5", "answer_recall", "citation_precision", "citation_recall", "abstention_F1")
 MOST_CHANGES = 40
-LOWER_IS_BETTER = frozenset({"AURC", "latency_p50_ms", "latency_p95_ms"})
 _TALLIES = ("items", "answerable", "unanswerable", "answered", "abstained", "errors")
 _WIDTH, _HEIGHT, _MARGIN = 560, 280, 44
 _STYLE = """
@@ -116,7 +115,7 @@ def page(run: Mapping[str, Any]) -> str:
         f"<title>Citadelle on {dataset}</title><style>{_STYLE}</style></head>\n<body>\n"
         f"<h1>Citadelle on {dataset}</h1>\n{_cards(run)}\n{remarks}\n"
         f'<h2>Measures by language</h2>\n<div class="wrap">{_matrix(run)}</div>\n'
-        '<p class="n">In parentheses, the number of items a figure is the mean of. '
+        '<p class="n">In parentheses, the number of items a figure is taken over. '
         "Lower is better for AURC and latency.</p>\n"
         f"<h2>Risk against coverage</h2>\n{_curve(run)}\n"
         f"<h2>Failures: {len(failures)} of {len(run['items'])} items</h2>\n"
@@ -153,7 +152,8 @@ def _remarks(run: Mapping[str, Any]) -> list[str]:
     counts = run["counts"]
     excluded = counts["overall"]["excluded"]
     lines = [f"{counts['quotes_verified']} citations verified letter by letter."]
-    lines += [f"Excluded: {number} {name.replace('_', ' ')}." for name, number in excluded.items()]
+    left_out = [f"{number} {name.replace('_', ' ')}" for name, number in excluded.items()]
+    lines.append(f"Excluded: {'; '.join(left_out)}.")
     missing = counts["evidence_not_in_document"]
     if missing:
         shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")

@@ -101,10 +101,10 @@ def load_run(path: Path) -> dict[str, Any]:
     for name, kind in parts.items():
         if not isinstance(run, dict) or not isinstance(run.get(name), kind):
             raise DatasetError(f"{path}: not a run file ('{name}' is missing).")
-    if not all(
-        isinstance(item, dict) and {"id", "question", "scores", "outcome"} <= item.keys()
-        for item in run["items"]
-    ):
+    if not isinstance(run["measures"].get("overall"), dict):
+        raise DatasetError(f"{path}: not a run file (it has no overall measures).")
+    needed = {"id", "question", "answerable", "scores", "outcome"}
+    if not all(isinstance(item, dict) and needed <= item.keys() for item in run["items"]):
         raise DatasetError(f"{path}: not a run file (an item lacks its scores).")
     return cast("dict[str, Any]", run)
 
@@ -143,7 +143,7 @@ def gate(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
     A measure that the baseline has and the run has not (no abstention at all, say)
     counts as fallen. Raises `DatasetError` when the two asked different questions.
     """
-    if run["config"]["dataset"] != baseline["config"].get("dataset"):
+    if _nameless(run["config"]["dataset"]) != _nameless(baseline["config"].get("dataset")):
         raise DatasetError(
             "The baseline was measured on other questions; make a new one with --json, or use "
             "'compare', which compares what is common."
@@ -157,6 +157,13 @@ def gate(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
         shown = "no figure" if now is None else f"{now:.3f}"
         lines.append(f"{name}: {shown}, below {before:.3f} by more than {tolerance:g}")
     return lines
+
+
+def _nameless(source: Any) -> Any:
+    """Return what was asked, whatever the files are called: their hashes and the options."""
+    if not isinstance(source, dict):
+        return source
+    return {key: _nameless(value) for key, value in source.items() if key != "name"}
 
 
 def _score(item: Mapping[str, Any], name: str) -> float | None:

@@ -63,7 +63,7 @@ _WORDS: dict[str, frozenset[str]] = {
 }
 _WORD = re.compile(r"[^\W\d_]+")
 # The "be" of "CERT.be" is no English verb.
-_ADDRESS = re.compile(r"\S+[.@/]\w\S*")
+_ADDRESS = re.compile(r"\w[.@/]\w")
 _FRENCH_LETTERS = re.compile(r"[àâçèêîôûùœ]")
 
 
@@ -73,7 +73,7 @@ def detect(text: str) -> Language:
     The answer is `unknown` when nothing tells: no words, acronyms and names only,
     or a language other than French, English and Dutch.
     """
-    sample = _ADDRESS.sub(" ", text[:_SAMPLE])
+    sample = " ".join(word for word in text[:_SAMPLE].split() if not _ADDRESS.search(word))
     words = _words(sample)
     if not words:
         return "unknown"

@@ -7,12 +7,44 @@ from typing import Literal
 
 from rag.lexical import fold
 
-__all__ = ["Asks", "asked_for", "asked_key", "wants_list"]
+__all__ = [
+    "ACRONYM",
+    "DATE",
+    "NUMBER",
+    "Asks",
+    "asked_for",
+    "asked_key",
+    "lacks_form",
+    "names",
+    "wants_list",
+]
 
-Asks = Literal["date", "number", "place", "expansion", "definition", "alias", "other"]
+Asks = Literal[
+    "alias",
+    "expansion",
+    "date",
+    "contact",
+    "amount",
+    "number",
+    "person",
+    "place",
+    "definition",
+    "other",
+]
 
 # Patterns over folded text; the first that matches decides.
 _PATTERNS: tuple[tuple[Asks, str], ...] = (
+    (
+        "person",
+        r"(\b(comment s'appelle|quel est le nom|name of|naam van)\b.*\b"
+        r"(directeur|directrice|president|"
+        r"ambassad|chef|ministre|commandant|director|chair|head|minister|commander|voorzitter|"
+        r"hoofd|ambassadeur|bevelhebber)|"
+        r"\bqui (est|dirige|preside|commande)\b|\bwho (heads?|leads?|chairs?|runs|commands)\b|"
+        r"\bwho is the\b.*\b(director|chair\w*|head|president|minister|commander|ambassador)\b|"
+        r"\bwie (leidt|(is )?de (directeur|voorzitter|baas|leider|minister|"
+        r"commandant|ambassadeur)))",
+    ),
     (
         "alias",
         r"\b(autres? noms?|alias|aussi appele|egalement appele|s'appelle|surnom|"
@@ -33,9 +65,20 @@ _PATTERNS: tuple[tuple[Asks, str], ...] = (
         r"wanneer|welk jaar|welke datum|sinds wanneer|in welk jaar)\b",
     ),
     (
+        "contact",
+        r"\b(telephone|numero de (tel|portable)|phone|telefoon\w*|courriel|e-?mails?|mailadres|"
+        r"adresses?|address|adres|postcode|site (web|internet)|website)\b",
+    ),
+    (
+        "amount",
+        r"\b(budgets?|salaires?|salary|wages?|couts?|coute\w*|costs?|kost(en)?|prix|price|prijs|"
+        r"subventions?|subsid\w+|financement|funding|montants?|amount|bedrag|euros?|"
+        r"how much|combien d'argent|hoeveel geld|begroting|loon|salaris)\b",
+    ),
+    (
         "number",
         r"\b(combien|quel (nombre|montant|age|pourcentage)|quelle (duree|taille|proportion)|"
-        r"how (many|much|long|old|often)|what (number|percentage|age|amount)|"
+        r"how (many|long|old|often)|what (number|percentage|age|amount)|"
         r"hoeveel|hoe (lang|oud|vaak|groot)|welk (aantal|percentage|bedrag))\b",
     ),
     (
@@ -54,12 +97,11 @@ _PATTERNS: tuple[tuple[Asks, str], ...] = (
 _COMPILED = tuple((asks, re.compile(pattern)) for asks, pattern in _PATTERNS)
 
 _LIST = re.compile(
-    r"(\bquel(le)?s (sont|autres)\b|\bquelles? .*\b(missions|objectifs|taches|roles)\b|"
-    r"\b(lesquel(le)?s|enumer|citez|cite|nommez|listez?|liste des?)\b|"
-    r"\bquel(le)?s \w+s\b|"
-    r"\bwhat are\b|\bwhich \w+s (are|does|do|is|has|have)?\b|\blist\b|\bname (the|all|some)\b|"
-    r"\bwhat \w+s (are|does|do|has|have)\b|\bmissions\b|\btasks\b|"
-    r"\b(wat|welke) zijn\b|\bwelke \w+(en|s)\b|\bnoem\b|\bopsomming\b|\blijst\b|\btaken\b)"
+    r"(\b(des)?quel(le)?s\b|\b(enumer\w*|citez|cite|citer|nommez|listez?|lister|liste des?)\b|"
+    r"^\w+s (du|de la|des|de l'|of|van)\b|"
+    r"\bwhat are\b|\bwhich (\w+ ){0,3}\w+s\b|\bwhat (\w+ ){0,2}\w+s (are|do|have)\b|\blist\b|"
+    r"\bname (the|all|some)\b|\bwhat are\b|\btasks\b|\bmissions\b|"
+    r"\bwat zijn\b|\bwelke (\w+ ){0,2}\w+(en|s)\b|\bnoem\b|\bopsomming\b|\blijst\b|\btaken\b)"
 )
 
 
@@ -113,3 +155,46 @@ def asked_key(question: str, key: str) -> bool:
         asked.search(text) is not None and row.search(label) is not None
         for asked, row in _COMPILED_KEYS
     )
+
+
+# The forms that dates, numbers and acronyms have in French text.
+_MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
+DATE = re.compile(
+    rf"\b(?:(?:\d{{1,2}}(?:er)? )?(?:{_MONTHS}) )?(?:1[5-9]|20)\d\d\b"
+    rf"|\b\d{{1,2}}(?:er)? (?:{_MONTHS})\b|\b\d{{1,2}}/\d{{1,2}}/\d{{4}}\b",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"\b\d+(?:[  .,]\d+)*(?: ?(?:%|€)| [^\W\d_]{3,})?")
+ACRONYM = re.compile(r"\b(?=[\w.-]*[A-Z][\w.-]*[A-Z])[A-Z][\w.-]*\w\b")
+_PERSON = re.compile(r"\b[A-ZÀ-Ý][a-zà-ÿ]+(?:[- ](?:de |van |von )?[A-ZÀ-Ý][a-zà-ÿ]+)+\b")
+_CONTACT = re.compile(r"@|https?://|www\.|\+?\d[\d /.()-]{6,}\d|\b\d{4,5} [A-Z]")
+_AMOUNT = re.compile(r"\d[\d .,]*\s?(?:€|%|\$|EUR|euros?|millions?|milliards?|francs?)|€\s?\d")
+_FORMS: dict[Asks, re.Pattern[str]] = {
+    "date": DATE,
+    "number": re.compile(
+        r"\d|\b(?:un|une|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|onze|douze|quinze|vingt|"
+        r"trente|cent|mille|plusieurs|tous les)\b",
+        re.IGNORECASE,
+    ),
+    "person": _PERSON,
+    "contact": _CONTACT,
+    "amount": _AMOUNT,
+}
+
+
+def lacks_form(question: str, text: str) -> bool:
+    """Return whether a text cannot answer: it asks for a date, a number, a sum, a name or
+    an address, and the text holds nothing of that form.
+    """
+    form = _FORMS.get(asked_for(question))
+    return form is not None and form.search(text) is None
+
+
+_NAME = re.compile(
+    r"(?<=[\w,'’«(] )[A-ZÀ-Ý][\w.-]+|(?<=['’])[A-ZÀ-Ý][\w.-]+|\b[A-Z]{2}[\w.-]*|\b\d+\b"
+)
+
+
+def names(question: str) -> set[str]:
+    """Return the names, acronyms and numbers that a question mentions."""
+    return {match.group().rstrip(".-") for match in _NAME.finditer(question)}

@@ -41,10 +41,11 @@ _STARTERS = _set(
 # Behind these an initial belongs to a name even when it is followed by "Le" or "De".
 _BEFORE_NAME = _set("par de et à avec selon chez by and with of door van en met bij")
 
+_CLOSERS = "»”)],;:"
 _OPENERS = "\"'“‘«([—–-"
 # A terminator, what closes around it (French quotes with a space before), and a gap.
 _CANDIDATE = re.compile(
-    r"(?P<mark>[.!?…]+)(?P<close>(?:[”’\"')\]]|[ \u00a0\u202f]?»)*)(?=\s)",
+    r"(?P<mark>[.!?…]+)(?P<close>(?:[”’\"')\]]|[ \u00a0\u202f]?»)*)(?=\s|$)",
 )
 _TOKEN = re.compile(r"[^\s.…!?]*(?:\.[^\s.…!?]+)*$")
 _LONGEST_TOKEN = 40
@@ -88,7 +89,7 @@ def _append_trimmed(text: str, start: int, end: int, spans: list[tuple[int, int]
 
 def _ends_sentence(text: str, begin: int, end: int, match: re.Match[str]) -> bool:
     first = _first_letter(text, match.end(), end)
-    if first is None or first.islower():
+    if first is None or first.islower() or first in _CLOSERS:
         return False
     mark = match["mark"]
     if "!" in mark or "?" in mark:

@@ -6,19 +6,11 @@ import re
 
 from rag.chunking import Unit
 from rag.lexical import fold
-from rag.questions import asked_for
+from rag.questions import ACRONYM, DATE, NUMBER, asked_for
 from rag.types import Document
 
-__all__ = ["ACRONYM", "DATE", "NUMBER", "expansion_before", "short_answer"]
+__all__ = ["expansion_before", "short_answer"]
 
-_MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
-DATE = re.compile(
-    rf"\b(?:(?:\d{{1,2}}(?:er)? )?(?:{_MONTHS}) )?(?:1[5-9]|20)\d\d\b"
-    rf"|\b\d{{1,2}}(?:er)? (?:{_MONTHS})\b|\b\d{{1,2}}/\d{{1,2}}/\d{{4}}\b",
-    re.IGNORECASE,
-)
-NUMBER = re.compile(r"\b\d+(?:[  .,]\d+)*(?: ?(?:%|€)| [^\W\d_]{3,})?")
-ACRONYM = re.compile(r"\b(?=[\w.-]*[A-Z][\w.-]*[A-Z])[A-Z][\w.-]*\w\b")
 # A capital after an article, after a punctuation mark or at the very beginning.
 _PHRASE_START = re.compile(
     r"(?:^|[,;:] |\b)(?:(?:[Ll]e|[Ll]a|[Ll]es|[Dd]u|[Dd]es|[Aa]u|[Aa]ux) |[Ll]['’])([A-ZÀ-Ý])"

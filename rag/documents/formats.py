@@ -94,7 +94,7 @@ def read_docx(data: bytes, path: str) -> Extract:
 # PDFium is not thread-safe.
 _PDF_LOCK = threading.Lock()
 _PDF_PASSWORD_ERROR = 4
-_HYPHENATED = re.compile(r"[\x02\ufffe\u00ad]\s*\n\s*")
+_HYPHENATED = re.compile(r"[\x02\ufffe\u00ad](?:\s*\n\s*)?")
 _JUNK_TITLE = re.compile(
     r"\.(?:docx?|odt|rtf|pdf|indd|qxp|tex)$|^(?:microsoft|untitled|sans titre|document\d*$)",
     re.IGNORECASE,
@@ -102,15 +102,20 @@ _JUNK_TITLE = re.compile(
 _PAGE_NUMBER = re.compile(
     r"[\W_]*(?:page|p\.|blz\.?)?\s*\d+\s*(?:(?:/|of|sur|van|de)\s*\d+)?[\W_]*"
 )
-# Headers and footers stand on at least this many pages, and on half of them.
+# Headers and footers stand on at least this many pages, and on half of them, in the
+# upper or lower share of the page.
 _REPEATED = 3
+_MARGIN = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
+    """A line of a page; `margin` tells that it stands where headers and footers do."""
+
     text: str
-    top: float
+    size: float
     bottom: float
+    margin: bool
 
 
 def read_pdf(data: bytes, path: str) -> Extract:
@@ -134,8 +139,7 @@ def read_pdf(data: bytes, path: str) -> Extract:
             raise UnreadableDocument(path, "is a damaged PDF") from error
         finally:
             document.close()
-    repeated = _repeated_lines(pages)
-    text = canonical("\n\n".join(filter(None, (_page_text(page, repeated) for page in pages))))
+    text = canonical(_join_pages(pages))
     if not text.strip():
         raise UnreadableDocument(path, "has no text layer: needs OCR")
     title = " ".join(canonical(title).split())
@@ -145,18 +149,19 @@ def read_pdf(data: bytes, path: str) -> Extract:
 def _page_lines(page: Any) -> list[_Line]:
     import pypdfium2.raw as raw
 
+    height = page.get_height()
     textpage = page.get_textpage()
     try:
-        text = textpage.get_text_range()
+        count = textpage.count_chars()
         lines, position = [], 0
-        for part in text.split("\n"):
-            line = part.rstrip("\r")
-            place = position + len(line) - len(line.lstrip())
+        for part in textpage.get_text_range().split("\n"):
+            place = position + len(part) - len(part.lstrip())
             position += len(part) + 1
-            if line.strip():
-                box = textpage.get_charbox(place) if place < textpage.count_chars() else (0,) * 4
+            if part.strip() and place < count:
+                bottom = textpage.get_charbox(place)[1]
                 size = float(raw.FPDFText_GetFontSize(textpage, place))
-                lines.append(_Line(line.strip(" "), box[1] + size, box[1]))
+                margin = not _MARGIN * height < bottom < (1 - _MARGIN) * height
+                lines.append(_Line(part.strip(), size, bottom, margin))
         return lines
     finally:
         textpage.close()
@@ -165,9 +170,7 @@ def _page_lines(page: Any) -> list[_Line]:
 
 def _repeated_lines(pages: list[list[_Line]]) -> frozenset[str]:
     """Return the lines, digits aside, that head or foot most pages."""
-    counts = Counter(
-        key for page in pages for key in {_key(line) for line in (*page[:2], *page[-2:])}
-    )
+    counts = Counter(key for page in pages for key in {_key(line) for line in page if line.margin})
     needed = max(_REPEATED, len(pages) / 2)
     return frozenset(key for key, count in counts.items() if count >= needed)
 
@@ -176,12 +179,23 @@ def _key(line: _Line) -> str:
     return re.sub(r"\d+", "#", line.text)
 
 
+def _join_pages(pages: list[list[_Line]]) -> str:
+    repeated = _repeated_lines(pages)
+    text = ""
+    for page in pages:
+        below = _page_text(page, repeated)
+        if below:
+            # A sentence that goes on overleaf belongs to the same paragraph.
+            cut = text and text[-1] not in ".!?:;" and below[0].islower()
+            text += ("\n" if cut else "\n\n" if text else "") + below
+    return _HYPHENATED.sub("", text)
+
+
 def _page_text(lines: list[_Line], repeated: frozenset[str]) -> str:
-    edge = {0, 1, len(lines) - 2, len(lines) - 1}
     lines = [
         line
-        for number, line in enumerate(lines)
-        if number not in edge
+        for line in lines
+        if not line.margin
         or not (_key(line) in repeated or _PAGE_NUMBER.fullmatch(line.text.lower()))
     ]
     steps = [above.bottom - below.bottom for above, below in pairwise(lines)]
@@ -190,9 +204,8 @@ def _page_text(lines: list[_Line], repeated: frozenset[str]) -> str:
     for number, line in enumerate(lines):
         if number:
             # A wider gap than between lines, or another size of letters, parts paragraphs.
-            above = lines[number - 1]
-            resized = abs((above.top - above.bottom) - (line.top - line.bottom)) > 1
-            apart = usual and (steps[number - 1] > 1.3 * usual or steps[number - 1] < 0)
-            parts.append("\n\n" if apart or resized else "\n")
+            resized = abs(lines[number - 1].size - line.size) > 1
+            apart = steps[number - 1] > 1.3 * usual or steps[number - 1] < 0
+            parts.append("\n\n" if resized or (usual and apart) else "\n")
         parts.append(line.text)
-    return _HYPHENATED.sub("", "".join(parts))
+    return "".join(parts)

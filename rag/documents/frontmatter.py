@@ -18,8 +18,12 @@ __all__ = ["Frontmatter", "read_frontmatter"]
 _LONGEST = 100_000
 # Settings of the note taker's screen, of no interest to a reader.
 _DISPLAY_KEYS = frozenset({"cssclass", "cssclasses"})
-_KEY_LINE = re.compile(r"[ \t\n]*['\"]?[^\W\d][\w .-]{0,60}['\"]?[ \t]*:(?:[ \t\n]|$)")
-_LONGEST_KEY = 6  # words: more is a sentence with a colon
+# What follows may begin with a comment, a quoted key or a flow mapping. A space before
+# the colon is only taken behind one word: "Un paragraphe : ceci" is prose.
+_FIRST_KEY = re.compile(
+    r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*"
+    r"(?:\{|\?|['\"]|[^\W\d][\w.-]*(?:[ \t]?|(?:[ ][\w.-]+){1,3}):(?:\s|$))"
+)
 _BLOCK_SCALAR = re.compile(r"[|>][-+\d]*[^\n]*\n?")
 
 
@@ -52,10 +56,12 @@ class Frontmatter:
 
     `end` is where the body begins. `properties` are flat: the key of a nested one is
     `outer.inner`. `drafts` show them one per block. `problem` says why they could not
-    be read; they are noise then.
+    be read; they are noise then. `rules` are the lines that look like fences around
+    something that is no properties: only drawn, they say nothing about the body.
     """
 
     end: int = 0
+    rules: tuple[tuple[int, int], ...] = ()
     properties: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     drafts: tuple[Draft, ...] = ()
     problem: str | None = None
@@ -79,23 +85,18 @@ def read_frontmatter(text: str) -> Frontmatter:
     source = text[start:stop]
     if not source.strip():
         return Frontmatter(end)
-    if len(source) > _LONGEST:
-        return Frontmatter()
+    if len(source) > _LONGEST or not _FIRST_KEY.match(source):
+        return Frontmatter(rules=(opening.span(), closing.span()))
     try:
         loaded = handler.load(source)
         node = handler.compose(source)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if not _KEY_LINE.match(source):
-            return Frontmatter()
-        return Frontmatter(end, {}, _noise(text, start, stop), _explain(error))
-    if not isinstance(loaded, dict) or not all(_is_key(key) for key in loaded):
-        return Frontmatter()
+        return Frontmatter(end, drafts=_noise(text, start, stop), problem=_explain(error))
+    if not isinstance(loaded, dict):
+        return Frontmatter(rules=(opening.span(), closing.span()))
     properties = dict(_flatten(loaded))
-    return Frontmatter(end, properties, tuple(_property_drafts(text, start, node)))
-
-
-def _is_key(key: object) -> bool:
-    return isinstance(key, str) and len(key.split()) <= _LONGEST_KEY
+    drafts = tuple(_property_drafts(text, start, node))
+    return Frontmatter(end, properties=properties, drafts=drafts)
 
 
 def _explain(error: Exception) -> str:

@@ -32,16 +32,19 @@ _LABELLED = re.compile(r"\s*(?:\*\*|__)[^*_\n]{1,60}?(?:\s?:\s*(?:\*\*|__)|(?:\*
 _ONLY_TAGS = re.compile(r"(?:\s*#[\w/-]+)+\s*")
 
 
-def mask(text: str, start: int = 0) -> str:
+def mask(text: str, start: int = 0, blank: Sequence[tuple[int, int]] = ()) -> str:
     """Blank out what no reader sees: all before `start`, comments, scripts and styles.
 
-    The result has the length and the lines of `text`, so that places stay the same.
-    An opened comment that is never closed hides nothing.
+    The stretches `blank` are left out too. The result has the length and the lines of
+    `text`, so that places stay the same. An opened comment that is never
+    closed hides nothing.
     """
     head = _NOT_LINE_END.sub(" ", text[:start])
     parts: list[str] = []
     position = start
-    for low, high in _hidden(text, start):
+    for low, high in sorted((*_hidden(text, start), *blank)):
+        if low < position:
+            continue
         parts += [text[position:low], _NOT_LINE_END.sub(" ", text[low:high])]
         position = high
     return head + "".join(parts) + text[position:]

@@ -23,6 +23,8 @@ _NUMBER = re.compile(r"(?:\(?\d{1,2}[.)]|[a-z]\))[ \t\u00a0]+(?=\S)")
 _SECTION = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2})*)\.?[ \t\u00a0]+(?=\S)")
 _DATE = re.compile(r"(?:le )?\d{1,2}(?:er)?[ ./-][\w.]+[ ./-]\d{2,4}", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_RULE = re.compile(r"(?:[-*_] ?){3,}")
+_DRAWN = re.compile(r"[\W_]*")
 
 # Longer lines hold whole paragraphs: no one wraps text there.
 _WIDEST_WRAP = 130
@@ -67,6 +69,8 @@ def read_text(text: str, start: int = 0, *, marks: bool = False) -> Body:
     kinds = _headings(units, detect(text[start : start + 12_000]))
     drafts, tags = [], []
     for number, unit in enumerate(units):
+        if marks and _RULE.fullmatch(unit.text):
+            continue
         draft, found = _draft(text, unit, number, units, kinds, marks)
         drafts.append(draft)
         tags += found
@@ -114,6 +118,8 @@ def _groups(text: str, start: int) -> Iterator[list[tuple[int, int]]]:
 def _continues(text: str, above: tuple[int, int], below: tuple[int, int], width: int) -> bool:
     """Tell whether the line `below` goes on with the sentence of the line `above`."""
     first, second = text[slice(*above)], text[slice(*below)]
+    if _DRAWN.fullmatch(first) or _DRAWN.fullmatch(second):
+        return False
     if width > _WIDEST_WRAP or _shape(second) != "text" or _shape(first) == "cells":
         return False
     if is_row(first) and is_row(second):
@@ -173,7 +179,9 @@ def _headings(units: Sequence[_Unit], language: Language) -> dict[int, tuple[str
             kinds |= {each: ("noise", 0) for each in foreign if seen or each != stack[0]}
             stack = [each for each in stack if each not in kinds]
             top = not any(each not in kinds for each in range(number))
-            for each in stack[-(_STACKED_HEADINGS + top) :]:
+            # A longer stack is a menu or a list of words.
+            heads = stack if len(stack) <= _STACKED_HEADINGS + top else stack[-1:]
+            for each in heads:
                 level = 1 if top and not seen else _level(units[each].text)
                 kinds[each] = ("heading", level)
                 seen = True
@@ -254,7 +262,9 @@ def _draft(
         unit = replace(unit, ranges=((low + shift, high), *rest))
         draft = Draft("item", (), min(6, 1 + unit.indent // 2))
     else:
-        draft = Draft("paragraph", ())
+        # "=====" and the like are drawn, not written.
+        drawn = len(unit.text) >= 3 and unit.text.isascii() and _DRAWN.fullmatch(unit.text)
+        draft = Draft("noise" if drawn else "paragraph", ())
     if not marks:
         return replace(draft, pieces=pieces_of(text, unit.ranges, [])), []
     found = scan("\n".join(text[low:high] for low, high in unit.ranges))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag.documents.plain import Draft, shown
+from rag.sentences import sentences
 
 __all__ = ["is_row", "mark_rows"]
 
 _ROW = re.compile(r"(?P<key>[^\W_][^:\n]{0,48}?)\s?:\s+(?P<value>\S.*)", re.DOTALL)
 _KEY_WORDS = 6
 _LONGEST_VALUE = 120
-# A full stop inside a value, or at the end of a long one, makes it prose.
-_PROSE = re.compile(r"[.!?]\s+[^\W\d_]")
+# A full stop at the end of a longer value makes it prose.
 _LONGEST_SENTENCE = 60
 
 
@@ -24,7 +24,7 @@ def is_row(text: str) -> bool:
     if row is None or len(row["key"].split()) > _KEY_WORDS or len(row["value"]) > _LONGEST_VALUE:
         return False
     value = row["value"]
-    if _PROSE.search(value) or _PROSE.search(row["key"]):
+    if len(sentences(value)) > 1 or len(sentences(row["key"])) > 1:
         return False
     return value[-1] not in ".!?;" or len(value) <= _LONGEST_SENTENCE
 

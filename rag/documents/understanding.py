@@ -48,7 +48,7 @@ def understand(source: str, doc_id: str, format: Literal["markdown", "text"]) ->
     if format == "text":
         return _document(text, doc_id, format, read_text(text).drafts, {})
     head = read_frontmatter(text)
-    masked = markdown.mask(text, head.end)
+    masked = markdown.mask(text, head.end, head.rules)
     tokens = markdown.structure_of(masked)
     if markdown.has_structure(tokens):
         body = markdown.read_markdown(text, masked, tokens)

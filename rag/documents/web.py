@@ -78,7 +78,7 @@ class _PageWriter:
         self._parts: list[str] = []
         self._length = 0
         self._notes: list[tuple[BlockKind, int, bool, list[tuple[int, int]]]] = []
-        self._tight = False
+        self._last: BlockKind | None = None
 
     def line(
         self,
@@ -94,9 +94,8 @@ class _PageWriter:
         if not text:
             return
         # Items and rows stand close together, everything else has a blank line above.
-        tight = kind in ("item", "table")
-        self._break(1 if tight and self._tight else 2)
-        self._tight = tight
+        self._break(1 if kind in ("item", "table") and kind == self._last else 2)
+        self._last = kind
         self._put(before)
         start = self._length
         self._put(text)
@@ -108,7 +107,7 @@ class _PageWriter:
         if not text.strip():
             return
         self._break(2)
-        self._tight = False
+        self._last = "code"
         self._put("```")
         spans = []
         for each in text.split("\n"):
@@ -196,7 +195,10 @@ class _Walker:
         if tag == "dd" and self._term and not _has_blocks(node):
             text = f"{self._term.rstrip(' :')} : {_inline_text(node)}"
             row = is_row(text)
-            self._writer.line("item" if row else "paragraph", text, level=1, labelled=row)
+            if row:
+                self._writer.line("item", text, level=1, before="- ", labelled=True)
+            else:
+                self._writer.line("paragraph", text)
             return False
         if tag == "dd" and self._term:
             self._writer.line("paragraph", self._term)

@@ -1,0 +1,126 @@
+"""A system whose documents, rankings and answers are written out by hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.config import Settings
+from rag.errors import DocumentNotFound, InvalidQuestion
+from rag.types import (
+    Answer,
+    Chunk,
+    Citation,
+    Document,
+    OffsetMap,
+    Ranking,
+    ScoredChunk,
+    Segment,
+    Source,
+)
+
+# Canonical text with marks; the plain text is without the stars.
+NOTE = "**Siège** : Bruxelles.\n**Création** : 2022.\nLe chef est Anne.\n"
+PAGE = "Le CCB coopère avec le Niger.\nIl siège à l'ENISA.\n"
+
+
+def document(doc_id: str, text: str) -> Document:
+    plain, segments, start = "", [], 0
+    for part in text.split("**"):
+        segments.append(Segment(len(plain), len(plain) + len(part), start, start + len(part)))
+        plain, start = plain + part, start + len(part) + 2
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Document(doc_id, doc_id, text, plain, {}, "fr", digest, (), OffsetMap(tuple(segments)))
+
+
+class FakeSystem:
+    """Answer from a script; rank the lines of all documents in the order of the script."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(corpus=Path("/home/someone/corpus"))
+        self.manifest: Mapping[str, Any] = {
+            "encoder": "fake",
+            "paths": ["/home/someone/corpus"],
+            "created": "today",
+            "documents": {"note.md": "0"},
+        }
+        self.documents = {
+            name: document(name, text) for name, text in (("note.md", NOTE), ("page.txt", PAGE))
+        }
+        self.answers: dict[str, Answer] = {}
+        self.rankings: dict[str, list[str]] = {}
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def __enter__(self) -> FakeSystem:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def cite(self, doc_id: str, quote: str, key: str = "1") -> Citation:
+        found = self.documents[doc_id]
+        start = found.text.index(quote)
+        return Citation(
+            key, doc_id, found.content_hash, start, start + len(quote), quote, doc_id, ()
+        )
+
+    def script(
+        self,
+        question: str,
+        text: str = "",
+        short: str = "",
+        cited: Sequence[Citation] = (),
+        *,
+        confidence: float = 0.9,
+        abstained: bool = False,
+        ms: float = 10.0,
+        ranking: Sequence[str] = (),
+    ) -> None:
+        self.answers[question] = Answer(
+            question,
+            "fr",
+            text,
+            short,
+            tuple(cited),
+            (),
+            abstained,
+            confidence,
+            "abstention" if abstained else "extractive",
+            {"total_ms": ms},
+        )
+        self.rankings[question] = list(ranking)
+
+    def ask(self, question: str, *, history: Sequence[str] = ()) -> Answer:
+        self.asked.append((question, tuple(history)))
+        if question not in self.answers:
+            raise InvalidQuestion("Not in the script, see /home/someone/script.json.")
+        return self.answers[question]
+
+    def search(self, question: str, *, k: int = 10, history: Sequence[str] = ()) -> Ranking:
+        hits = []
+        for rank, line in enumerate(self.rankings[question][:k], 1):
+            doc_id = next(name for name, doc in self.documents.items() if line in doc.text)
+            start = self.documents[doc_id].text.index(line)
+            chunk = Chunk(f"{doc_id}:{start}", doc_id, start, start + len(line), line, (), {})
+            hits.append(ScoredChunk(chunk, 1 / rank, rank))
+        return Ranking(question, tuple(hits))
+
+    def document(self, doc_id: str) -> Document:
+        if doc_id not in self.documents:
+            raise DocumentNotFound(f"There is no {doc_id}.")
+        return self.documents[doc_id]
+
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(
+            Source(doc.doc_id, doc.title, "fr", {}, 1, len(doc.text))
+            for doc in self.documents.values()
+        )
+
+
+@pytest.fixture
+def system() -> FakeSystem:
+    return FakeSystem()

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import eval.__main__ as command
+
+if TYPE_CHECKING:
+    from tests.eval.conftest import FakeSystem
+
+SEAT = {
+    "id": "a",
+    "lang": "fr",
+    "question": "Où ?",
+    "answers": ["Bruxelles"],
+    "evidence": ["Siège : Bruxelles."],
+    "doc": "note",
+    "type": "fact",
+    "answerable": True,
+}
+Invoke = Callable[..., int]
+
+
+@pytest.fixture
+def opened() -> list[tuple[Path, Path]]:
+    return []
+
+
+@pytest.fixture
+def invoke(
+    system: FakeSystem,
+    opened: list[tuple[Path, Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Invoke:
+    def open_system(corpus: Path, index: Path, progress: Any) -> FakeSystem:
+        opened.append((corpus, index))
+        progress("embedding", 1, 2)
+        return system
+
+    monkeypatch.setattr(command, "open_system", open_system)
+    monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "gold.jsonl").write_text(json.dumps(SEAT))
+    cited = [system.cite("note.md", "**Siège** : Bruxelles.")]
+    system.script("Où ?", "Bruxelles [1]", "Bruxelles", cited, ranking=["**Siège** : Bruxelles."])
+
+    def call(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as caught:
+            command.main(arguments)
+        assert isinstance(caught.value.code, int)
+        return caught.value.code
+
+    return call
+
+
+def test_run_prints_a_table_and_writes_files(
+    invoke: Invoke,
+    opened: list[tuple[Path, Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "r.json", "--html", "r.html") == 0
+    out, err = capsys.readouterr()
+    assert "answer_recall" in out
+    assert err == ""  # no progress where there is no terminal
+    run = json.loads((tmp_path / "r.json").read_text())
+    assert run["measures"]["overall"]["answer_recall"] == 1.0
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    # The user's own index is left alone.
+    assert opened[0][0] == Path("corpus")
+    assert opened[0][1].is_relative_to(tmp_path / "cache" / "eval")
+
+
+def test_gate(invoke: Invoke, system: FakeSystem, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "base.json") == 0
+    gated = ("run", "gold.jsonl", "--baseline", "base.json", "--gate")
+    assert invoke(*gated) == 0
+    assert "No item changed." in capsys.readouterr().out
+    system.script("Où ?", "?", abstained=True, ranking=["**Siège** : Bruxelles."])
+    assert invoke(*gated[:-1]) == 0  # compared, not gated
+    capsys.readouterr()
+    assert invoke(*gated) == 1
+    # citation_precision has no figure any more; abstention F1 had none in the baseline.
+    assert capsys.readouterr().err.splitlines() == [
+        "answer_recall: 0.000, below 1.000 by more than 0.02",
+        "citation_precision: no figure, below 1.000 by more than 0.02",
+        "citation_recall: 0.000, below 1.000 by more than 0.02",
+    ]
+
+
+def test_gate_without_baseline_is_wrong_usage(
+    invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke("run", "gold.jsonl", "--gate") == 2
+    assert "--baseline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "none.jsonl"), "none.jsonl: cannot be read"),
+        (("run", "gold.jsonl", "--corpus", "nowhere"), "nowhere: there is no such folder"),
+        (("run", "gold.jsonl", "--json", "no/such/r.json"), "no/such/r.json: cannot be written"),
+        (("run", "gold.jsonl", "--baseline", "gold.jsonl"), "gold.jsonl: not a run file"),
+        (("squad", "gold.jsonl"), "'data' is missing"),
+        (("compare", "gold.jsonl", "gold.jsonl"), "not a run file"),
+    ],
+)
+def test_user_errors_are_one_line(
+    invoke: Invoke,
+    opened: list[tuple[Path, Path]],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    assert invoke(*arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.startswith("Error: ") and err.count("\n") == 1
+    assert opened == []  # found before anything was indexed
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("squad", "x", "--limit", "0"), ("boil",)])
+def test_wrong_usage(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+    assert invoke(*arguments) == 2
+
+
+def test_squad_makes_its_contexts_the_corpus(
+    invoke: Invoke, system: FakeSystem, opened: list[tuple[Path, Path]], tmp_path: Path
+) -> None:
+    answer = {"text": "Bruxelles", "answer_start": 4}
+    entry = {"id": "q", "question": "Où ?", "answers": [answer]}
+    paragraph = {"context": "Vu à Bruxelles.", "qas": [entry]}
+    Path("s.json").write_text(json.dumps({"data": [{"title": "T", "paragraphs": [paragraph]}]}))
+    # The fake has no such document: one clear line, with the corpus already written.
+    assert invoke("squad", "s.json", "--limit", "1") == 1
+    ((corpus, index),) = opened
+    (file,) = corpus.rglob("*.txt")
+    assert file.read_text() == "Vu à Bruxelles."
+    doc_id = file.relative_to(corpus).as_posix()
+    assert index.parent == corpus.parent.parent
+    system.documents[doc_id] = replace(system.documents["note.md"], doc_id=doc_id)
+    assert invoke("squad", "s.json", "--json", "r.json") == 0
+    assert opened[1] == opened[0]
+    run = json.loads(Path("r.json").read_text())
+    assert run["config"]["dataset"]["kind"] == "squad"
+    assert run["items"][0]["type"] == "span"
+
+
+def test_compare(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "a.json") == 0
+    capsys.readouterr()
+    assert invoke("compare", "a.json", "a.json") == 0
+    assert "1 items in common" in capsys.readouterr().out

@@ -1,0 +1,161 @@
+"""The page in a real browser, with the real engine, end to end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here")
+
+QUOTE = "représente la Belgique au sein du European Cybersecurity Certification Group (ECCG)"
+TITLE = "Relations internationales"
+SECONDS = 1000
+PATIENCE = 120 * SECONDS
+
+HOSTILE_NAME = "phare.md"
+HOSTILE = """# Le phare <img src=x onerror="document.title='owned'">
+
+Le phare de Gatteville est gardé par <script>document.title='owned'</script> Octavie Lerouge.
+![image](http://remote.invalid/x.png) [lien](javascript:document.title='owned') $x^2$ :red[rouge]
+"""
+
+FORBIDDEN = ":is(img, iframe, form, script, a[href^='javascript'], a[href^='http'])"
+
+Open = Callable[..., AbstractContextManager["sync_api.Page"]]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page")
+    corpus = folder / "corpus"
+    shutil.copytree(ROOT / "corpus", corpus)
+    (corpus / HOSTILE_NAME).write_text(HOSTILE, encoding="utf-8")
+    with serving(corpus, folder / "index") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(address: str, browser: sync_api.Browser) -> Open:
+    """Return a context that opens the page, and closes it once it asked only this machine."""
+
+    @contextmanager
+    def open_page(width: int = 1280, height: int = 800) -> Iterator[sync_api.Page]:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.on("dialog", lambda dialog: pytest.fail(f"A script ran: {dialog.message}"))
+        page.goto(address)
+        box = page.get_by_test_id("stChatInputTextArea")
+        failure = page.locator(".cit-notice-error")
+        box.or_(failure).first.wait_for(timeout=PATIENCE)
+        assert failure.all_inner_texts() == []
+        assert page.locator("html").get_attribute("lang") == "fr"
+        yield page
+        assert page.title() == "Citadelle"
+        assert asked
+        hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
+        assert hosts == {"127.0.0.1"}
+        page.close()
+
+    return open_page
+
+
+def ask(page: sync_api.Page, question: str) -> None:
+    """Ask a question and wait until its answer, or the lack of one, is drawn."""
+    settled = page.locator(".cit-answer, .cit-notice")
+    before = settled.count()
+    box = page.get_by_test_id("stChatInputTextArea")
+    box.fill(question)
+    box.press("Enter")
+    settled.nth(before).wait_for(timeout=PATIENCE)
+
+
+def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
+    with opened() as page:
+        ask(page, QUESTION)
+        card = page.locator(".cit-card").first
+        assert QUOTE in " ".join(card.locator("mark").all_inner_texts())
+        assert card.locator(".cit-title").inner_text() == TITLE
+        assert QUOTE in page.locator(".cit-answer").inner_text()
+        # What is highlighted stands within what is around it.
+        assert len(card.locator(".cit-text").inner_text()) > len(QUOTE) + 100
+
+        page.locator(".cit-marker").first.click()
+        sync_api.expect(card.locator("mark").first).to_be_in_viewport()
+
+        page.get_by_text("Lire dans le document entier").click()
+        whole = page.locator(".cit-document")
+        whole.wait_for(timeout=PATIENCE)
+        assert QUOTE in " ".join(whole.locator("mark").all_inner_texts())
+        assert "Counter-Ransomware Initiative" in whole.inner_text()
+        sync_api.expect(whole.locator("mark").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1600, 1000)])
+def test_page_fits_and_shows_the_answer_first(opened: Open, width: int, height: int) -> None:
+    with opened(width, height) as page:
+        ask(page, QUESTION)
+        page.wait_for_timeout(SECONDS)
+        sync_api.expect(page.locator(".cit-question")).to_be_in_viewport()
+        sync_api.expect(page.get_by_test_id("stChatInputTextArea")).to_be_in_viewport()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        overflowing = page.evaluate(
+            "[...document.querySelectorAll('.stMain .stHtml *')].filter("
+            "e => e.getBoundingClientRect().right > innerWidth && !e.closest('.cit-unseen'))"
+            ".map(e => e.className)"
+        )
+        assert overflowing == []
+
+
+def test_hostile_question_and_document_are_shown_as_text(opened: Open) -> None:
+    question = (
+        "Qui garde le phare de Gatteville ? <img src=x onerror=alert(1)> "
+        "![x](http://remote.invalid/y.png)"
+    )
+    with opened() as page:
+        ask(page, question)
+        assert page.locator(".cit-question").inner_text() == question
+        assert page.locator(".stChatMessage .stHtml").locator(FORBIDDEN).count() == 0
+        page.get_by_role("radio", name="Documents").click()
+        cards = page.locator(".cit-source")
+        cards.nth(2).wait_for(timeout=PATIENCE)
+        page.locator(f".st-key-read-{HOSTILE_NAME.replace('.', '-')} button").click()
+        whole = page.locator(".cit-document")
+        whole.wait_for(timeout=PATIENCE)
+        assert "Octavie Lerouge" in whole.inner_text()
+        assert whole.locator(FORBIDDEN).count() == 0
+
+
+def test_phone_shows_the_documents_from_their_top(opened: Open) -> None:
+    with opened(360, 740) as page:
+        ask(page, QUESTION)
+        page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_role("radio", name="Documents").click()
+        page.locator(".cit-source").first.wait_for(timeout=PATIENCE)
+        sync_api.expect(page.get_by_test_id("stSidebar")).to_have_attribute(
+            "data-collapsed", "true"
+        )
+        sync_api.expect(page.get_by_role("heading", name="Documents")).to_be_in_viewport()
+
+
+def test_too_long_question_stays_in_the_box(opened: Open) -> None:
+    with opened() as page:
+        ask(page, "é" * 20_000)
+        sync_api.expect(page.locator(".cit-notice-warning")).to_contain_text("2\u202f000")
+        sync_api.expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("é" * 20_000)

@@ -1,0 +1,96 @@
+"""Open the engine behind the page, once for all its visitors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rag.config import Settings
+from rag.errors import CitadelleError
+from rag.types import Answer, Document, Skipped, Source
+
+__all__ = ["Engine", "Opening", "Progress", "open_engine"]
+
+logger = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """Say what the page needs of `rag.Citadelle`."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]: ...
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Answer: ...
+
+    def document(self, doc_id: str) -> Document: ...
+
+    def sources(self) -> tuple[Source, ...]: ...
+
+    def refresh(self) -> bool: ...
+
+
+ProgressCallback = Callable[[str, int, int], None]
+
+
+def open_engine(progress: ProgressCallback) -> Engine:
+    """Open the engine with the settings in force; index the documents if needed."""
+    # Imported here because the models' libraries take seconds to load, and the page can be
+    # drawn, and show how far things are, without them.
+    from rag import Citadelle
+
+    return Citadelle.open(progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the opening is: `done` of `total` units of `stage`."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class Opening:
+    """An engine being opened in a thread of its own.
+
+    Not in the page's thread: a click reruns the page by raising inside whatever
+    Streamlit call comes next, and a progress bar drawn from the engine's callback
+    would abort indexing half-way. Here every visitor watches the same opening.
+    """
+
+    def __init__(self, opener: Callable[[ProgressCallback], Engine]) -> None:
+        self.progress: Progress | None = None
+        self.engine: Engine | None = None
+        self.error: CitadelleError | None = None
+        self._opener = opener
+        self._finished = threading.Event()
+        threading.Thread(target=self._run, name="citadelle-open", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Return True once the engine is open or has failed to, at the latest after `seconds`."""
+        return self._finished.wait(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.engine = self._opener(self._report)
+        except CitadelleError as error:
+            self.error = error
+        except Exception as error:
+            logger.exception("The engine did not open.")
+            self.error = CitadelleError(f"{type(error).__name__}: {error}")
+        finally:
+            self._finished.set()
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        self.progress = Progress(stage, done, total)

@@ -1,0 +1,378 @@
+"""Turn answers, passages and documents into HTML that is safe to show.
+
+This is the one place where text of a person, of a document or of an error becomes
+markup, and all of it goes through `html.escape`. Nothing of theirs reaches
+`st.markdown`, whose images, links, formulas, icons and directives would come alive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import Final, Literal
+
+from rag.types import Answer, Block, Citation, Document, Passage, Skipped, Source
+from ui.texts import Texts
+
+__all__ = [
+    "Evidence",
+    "Mark",
+    "answer_html",
+    "document_html",
+    "evidence",
+    "evidence_html",
+    "footer_html",
+    "nearest",
+    "notice_html",
+    "question_html",
+    "skipped_html",
+    "source_html",
+]
+
+# After a space: a footnote of the document's own, as in "1872[1]", sticks to its word.
+_MARKER: Final = re.compile(r"\s\[(\d+)\]")
+_ITEM: Final = re.compile(r"[-•*]\s+")
+# Words instead of figures: a reader cannot act on 0.83. Low is what barely passed.
+HIGH_CONFIDENCE: Final = 0.8
+MEDIUM_CONFIDENCE: Final = 0.65
+# A quote is judged by what is around it; more than a paragraph each side hides the quote.
+LEAST_CONTEXT: Final = 80
+MOST_CONTEXT: Final = 700
+# Notes that repeat the same few labels hundreds of times would hide what they label.
+_MOST_LABELS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of plain text to highlight, with the number the answer gives it."""
+
+    start: int
+    end: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A stretch of a document's plain text to show, with its highlights.
+
+    `quote` replaces all of it when the document is not the one that was quoted.
+    """
+
+    title: str
+    heading_path: tuple[str, ...]
+    document: Document | None
+    start: int
+    end: int
+    marks: tuple[Mark, ...]
+    quote: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(mark.key for mark in self.marks)
+
+
+def evidence(answer: Answer, documents: dict[str, Document]) -> tuple[Evidence, ...]:
+    """Return the passages that the answer quotes, in its order, one for each passage.
+
+    Quotes from the same passage share it, each with its own highlight.
+    """
+    groups: dict[tuple[str, int, int], list[Citation]] = {}
+    for citation in answer.citations:
+        start, end = _around(citation, answer.passages)
+        groups.setdefault((citation.doc_id, start, end), []).append(citation)
+    shown = []
+    for (doc_id, start, end), citations in groups.items():
+        first = citations[0]
+        document = documents.get(doc_id)
+        if document is None or document.content_hash != first.content_hash:
+            shown += [
+                Evidence(
+                    title=citation.title,
+                    heading_path=citation.heading_path,
+                    document=None,
+                    start=0,
+                    end=0,
+                    marks=(Mark(0, len(citation.quote), citation.key),),
+                    quote=citation.quote,
+                )
+                for citation in citations
+            ]
+            continue
+        marks = tuple(
+            Mark(*document.offsets.to_plain(citation.start, citation.end), citation.key)
+            for citation in citations
+        )
+        begin, finish = _with_context(document, *document.offsets.to_plain(start, end), marks)
+        shown.append(Evidence(first.title, first.heading_path, document, begin, finish, marks))
+    return tuple(shown)
+
+
+def _with_context(
+    document: Document, start: int, end: int, marks: Sequence[Mark]
+) -> tuple[int, int]:
+    """Widen a passage that is hardly more than its quotes to the blocks next to it."""
+    quoted = sum(mark.end - mark.start for mark in marks)
+    if end - start - quoted >= LEAST_CONTEXT:
+        return start, end
+    blocks = [block for block in document.blocks if block.kind != "noise"]
+    before = [block for block in blocks if block.end <= start][-1:]
+    # Not past a heading, on either side of which things are about something else.
+    if any(block.kind == "heading" and block.start <= start < block.end for block in blocks):
+        before = []
+    after = [block for block in blocks if block.start >= end][:1]
+    for block in before + after:
+        if block.kind != "heading" and block.end - block.start <= MOST_CONTEXT:
+            start, end = min(start, block.start), max(end, block.end)
+    return start, end
+
+
+def nearest(answer: Answer, documents: dict[str, Document], limit: int = 3) -> tuple[Evidence, ...]:
+    """Return the passages that came closest to an answer, without highlights."""
+    shown = []
+    for passage in answer.passages[:limit]:
+        document = documents.get(passage.doc_id)
+        if document is not None:
+            start, end = document.offsets.to_plain(passage.start, passage.end)
+            shown.append(Evidence(document.title, (), document, start, end, ()))
+    return tuple(shown)
+
+
+def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
+    """Return the passage that holds the citation, or the citation itself if none does."""
+    for passage in passages:
+        if (
+            passage.doc_id == citation.doc_id
+            and passage.start <= citation.start
+            and citation.end <= passage.end
+        ):
+            return passage.start, passage.end
+    return citation.start, citation.end
+
+
+def question_html(question: str, anchor: str) -> str:
+    """Show a question as it was written, line breaks included."""
+    return f'<div class="cit-question" id="{anchor}">{escape(question)}</div>'
+
+
+def answer_html(answer: Answer, anchor: str, texts: Texts) -> str:
+    """Show an answer, its short answer in bold and its markers as links to the passages."""
+    keys = {citation.key for citation in answer.citations}
+    parts: list[str] = []
+    items: list[str] = []
+    bold = " ".join(answer.short_answer.split())
+    for line in answer.text.split("\n"):
+        if not line.strip():
+            continue
+        item = _ITEM.match(line.lstrip())
+        content = line.lstrip()[item.end() :] if item else line
+        inline = _answer_line(content, bold, keys, anchor, texts)
+        if bold and bold in content:
+            bold = ""  # Once is enough.
+        if item:
+            items.append(f"<li>{inline}</li>")
+            continue
+        parts += _as_list(items)
+        items = []
+        parts.append(f"<p>{inline}</p>")
+    parts += _as_list(items)
+    return f'<div class="cit-answer">{"".join(parts)}</div>'
+
+
+def _as_list(items: Sequence[str]) -> list[str]:
+    return [f"<ul>{''.join(items)}</ul>"] if items else []
+
+
+def _answer_line(line: str, bold: str, keys: set[str], anchor: str, texts: Texts) -> str:
+    parts = []
+    position = 0
+    for marker in _MARKER.finditer(line):
+        key = marker.group(1)
+        if key not in keys:
+            continue
+        parts.append(_with_bold(line[position : marker.start()], bold))
+        label = escape(texts.go_to_passage.format(key=key), quote=True)
+        parts.append(
+            f'<a class="cit-marker" href="#{anchor}-{key}" aria-label="{label}">[{key}]</a>'
+        )
+        position = marker.end()
+    parts.append(_with_bold(line[position:], bold))
+    return "".join(parts)
+
+
+def _with_bold(text: str, bold: str) -> str:
+    before, found, after = text.partition(bold) if bold else (text, "", "")
+    strong = f"<strong>{escape(found)}</strong>" if found else ""
+    return f"{escape(before)}{strong}{escape(after)}"
+
+
+def footer_html(answer: Answer, texts: Texts) -> str:
+    """Show how sure the answer is, in words, and how long it took."""
+    level: Literal["high", "medium", "low"]
+    if answer.confidence >= HIGH_CONFIDENCE:
+        level, words = "high", texts.confidence_high
+    elif answer.confidence >= MEDIUM_CONFIDENCE:
+        level, words = "medium", texts.confidence_medium
+    else:
+        level, words = "low", texts.confidence_low
+    parts = []
+    if not answer.abstained:
+        parts.append(f'<span class="cit-confidence cit-{level}">{escape(words)}</span>')
+    total = answer.timings.get("total_ms")
+    if total is not None:
+        seconds = f"{max(total / 1000, 0.1):.1f}".replace(".", texts.decimal_mark)
+        parts.append(f"<span>{escape(texts.seconds.format(seconds=seconds))}</span>")
+    return f'<div class="cit-footer">{"".join(parts)}</div>'
+
+
+def evidence_html(shown: Evidence, anchor: str) -> str:
+    """Show a passage under its title and headings, what the answer quotes highlighted."""
+    numbers = "".join(f'<span class="cit-number">{escape(key)}</span>' for key in shown.keys)
+    path = " › ".join(name for name in shown.heading_path if name != shown.title)
+    headings = f'<div class="cit-path">{escape(path)}</div>' if path else ""
+    if shown.document is None:
+        body = f"<p>{_inline(shown.quote, 0, len(shown.quote), shown.marks, anchor)}</p>"
+        language = ""
+    else:
+        body = _blocks_html(shown.document, shown.start, shown.end, shown.marks, anchor)
+        language = _lang(shown.document)
+    return (
+        f'<section class="cit-card"><header>{numbers}'
+        f'<div><h3 class="cit-title">{escape(shown.title)}</h3>{headings}</div></header>'
+        f'<blockquote class="cit-text"{language}>{body}</blockquote></section>'
+    )
+
+
+def document_html(document: Document, marks: Sequence[Mark] = (), anchor: str = "") -> str:
+    """Show a whole document as it reads, with highlights."""
+    body = _blocks_html(document, 0, len(document.plain), marks, anchor)
+    return f'<article class="cit-text cit-document"{_lang(document)}>{body}</article>'
+
+
+def _lang(document: Document) -> str:
+    return "" if document.language == "unknown" else f' lang="{document.language}"'
+
+
+def _blocks_html(
+    document: Document, start: int, end: int, marks: Sequence[Mark], anchor: str
+) -> str:
+    parts = []
+    position = start
+    for block in _clipped(document.blocks, start, end):
+        parts.append(
+            _block_html(document, Block("paragraph", position, block.start), marks, anchor)
+        )
+        parts.append(_block_html(document, block, marks, anchor))
+        position = max(position, block.end)
+    # Text outside every block is shown too: a reader must be able to read it all.
+    parts.append(_block_html(document, Block("paragraph", position, end), marks, anchor))
+    return "".join(parts)
+
+
+def _clipped(blocks: Iterable[Block], start: int, end: int) -> Iterable[Block]:
+    for block in blocks:
+        low, high = max(block.start, start), min(block.end, end)
+        if low < high:
+            yield Block(block.kind, low, high, block.level)
+
+
+def _block_html(document: Document, block: Block, marks: Sequence[Mark], anchor: str) -> str:
+    if not document.plain[block.start : block.end].strip():
+        return ""
+    inline = _inline(document.plain, block.start, block.end, marks, anchor)
+    level = min(max(block.level, 1), 6)
+    if block.kind == "heading":
+        return (
+            f'<div class="cit-heading cit-level-{level}" role="heading" '
+            f'aria-level="{min(level + 2, 6)}">{inline}</div>'
+        )
+    if block.kind == "item":
+        return f'<div class="cit-item cit-level-{level}">{inline}</div>'
+    return f'<div class="cit-{block.kind}">{inline}</div>'
+
+
+def _inline(text: str, start: int, end: int, marks: Sequence[Mark], anchor: str) -> str:
+    """Escape text[start:end], with `<mark>` where marks cover it, even overlapping."""
+    cuts = {start, end}
+    for mark in marks:
+        cuts |= {cut for cut in (mark.start, mark.end) if start < cut < end}
+    parts = []
+    for low, high in pairwise(sorted(cuts)):
+        piece = escape(text[low:high])
+        covering = [mark for mark in marks if mark.start <= low and high <= mark.end]
+        beginning = [mark for mark in covering if mark.start == low]
+        if anchor:
+            parts += [
+                f'<span class="cit-anchor" id="{anchor}-{escape(mark.key)}"></span>'
+                for mark in beginning
+            ]
+        if covering:
+            # The number is drawn by the style sheet, so that copied text is the quote alone.
+            numbers = " ".join(mark.key for mark in beginning)
+            number = f' data-number="{escape(numbers)}"' if numbers else ""
+            piece = f"<mark{number}>{piece}</mark>"
+        parts.append(piece)
+    return "".join(parts)
+
+
+def notice_html(
+    message: str, kind: Literal["info", "warning", "error"] = "info", detail: str = ""
+) -> str:
+    """Show one sentence in a box; an error or a warning is announced to screen readers."""
+    role = "status" if kind == "info" else "alert"
+    more = f'<div class="cit-detail">{escape(detail)}</div>' if detail else ""
+    return (
+        f'<div class="cit-notice cit-notice-{kind}" role="{role}">'
+        f"<div>{escape(message)}</div>{more}</div>"
+    )
+
+
+def source_html(source: Source, texts: Texts, *, labels: bool = True) -> str:
+    """Show what there is to know of a document: its name, language, size and labels."""
+    count = (
+        texts.passage_count
+        if source.chunks == 1
+        else texts.passages_count.format(count=texts.count(source.chunks))
+    )
+    facts = " · ".join((texts.name_of(source.language), count))
+    chips = (
+        _labels(texts.aliases, source.metadata.get("aliases", ()))
+        + _labels(texts.tags, source.metadata.get("tags", ()))
+        if labels
+        else ""
+    )
+    return (
+        f'<section class="cit-source"><h2 class="cit-title">{escape(source.title)}</h2>'
+        f'<div class="cit-path"><code>{escape(source.doc_id)}</code> · {escape(facts)}</div>'
+        f"{chips}</section>"
+    )
+
+
+def _labels(name: str, values: str | tuple[str, ...]) -> str:
+    names = (values,) if isinstance(values, str) else values
+    if not names:
+        return ""
+    chips = "".join(
+        f'<span class="cit-chip">{escape(value)}</span>' for value in names[:_MOST_LABELS]
+    )
+    more = f'<span class="cit-more">+ {len(names) - _MOST_LABELS}</span>'
+    rest = more if len(names) > _MOST_LABELS else ""
+    return f'<div class="cit-labels"><span>{escape(name)}</span>{chips}{rest}</div>'
+
+
+def skipped_html(skipped: Sequence[Skipped], texts: Texts) -> str:
+    """Show which files could not be read, and why."""
+    title = (
+        texts.skipped_one
+        if len(skipped) == 1
+        else texts.skipped_many.format(count=texts.count(len(skipped)))
+    )
+    lines = "".join(
+        f"<li><code>{escape(item.path)}</code> — {escape(item.reason)}</li>" for item in skipped
+    )
+    return (
+        '<div class="cit-notice cit-notice-warning">'
+        f"<div>{escape(title)}</div><ul>{lines}</ul></div>"
+    )

@@ -1,0 +1,310 @@
+"""Every string of the interface, in French, English and Dutch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Final, Literal
+
+__all__ = ["EXAMPLES", "LANGUAGE_NAMES", "TEXTS", "Example", "InterfaceLanguage", "Texts"]
+
+InterfaceLanguage = Literal["fr", "en", "nl"]
+
+# A language is chosen by its own name, whatever the language in force.
+LANGUAGE_NAMES: Final[dict[InterfaceLanguage, str]] = {
+    "fr": "Français",
+    "en": "English",
+    "nl": "Nederlands",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question to click, and the document that must be there for it to make sense."""
+
+    question: str
+    language: InterfaceLanguage
+    doc_id: str
+
+
+EXAMPLES: Final = (
+    Example("Who represents Belgium in ECCG?", "en", "ccb-relations-internationales.txt"),
+    Example(
+        "Quelles sont les missions du Belgian Cyber Command ?", "fr", "belgian-cyber-command.md"
+    ),
+    Example(
+        "In welk land steunt het CCB de ontwikkelingssamenwerking?",
+        "nl",
+        "ccb-relations-internationales.txt",
+    ),
+    Example("Quelle loi a désigné le CCB comme CSIRT ?", "fr", "ccb-relations-internationales.txt"),
+    Example("When was the Belgian Cyber Command created?", "en", "belgian-cyber-command.md"),
+    Example(
+        "Onder welk ministerie valt het Belgian Cyber Command?", "nl", "belgian-cyber-command.md"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Hold the strings of one language; words in braces are filled in by the page."""
+
+    tagline: str
+    language: str
+    view: str
+    view_questions: str
+    view_documents: str
+    new_conversation: str
+    welcome_title: str
+    welcome_text: str
+    examples: str
+    see_documents: str
+    see_document: str
+    placeholder: str
+    searching: str
+    answer_ready: str
+    opening: str
+    stage_encoder: str
+    stage_documents: str
+    stage_embed: str
+    open_failed: str
+    no_documents_help: str
+    retry: str
+    question_empty: str
+    question_too_long: str
+    unexpected_error: str
+    passage: str
+    passages: str
+    whole_document: str
+    go_to_passage: str
+    perhaps: str
+    perhaps_help: str
+    confidence_high: str
+    confidence_medium: str
+    confidence_low: str
+    seconds: str
+    decimal_mark: str
+    thousands_mark: str
+    documents_title: str
+    documents_help: str
+    documents_none: str
+    find_document: str
+    passage_count: str
+    passages_count: str
+    french: str
+    english: str
+    dutch: str
+    unknown_language: str
+    aliases: str
+    tags: str
+    read: str
+    back: str
+    skipped_one: str
+    skipped_many: str
+    footnote: str
+
+    def name_of(self, language: str) -> str:
+        """Return the name of a document's language."""
+        names = {"fr": self.french, "en": self.english, "nl": self.dutch}
+        return names.get(language, self.unknown_language)
+
+    def count(self, number: int) -> str:
+        """Write a whole number with its thousands apart."""
+        return f"{number:,}".replace(",", self.thousands_mark)
+
+
+def _typeset(texts: Texts) -> Texts:
+    """Return the French strings with the spaces that must not break."""
+    strings = {}
+    for item in fields(texts):
+        text: str = getattr(texts, item.name)
+        text = re.sub(r" (?=[?!;])", "\N{NARROW NO-BREAK SPACE}", text)
+        text = re.sub(r" (?=[:»])|(?<=«) ", "\N{NO-BREAK SPACE}", text)
+        strings[item.name] = text
+    return Texts(**strings)
+
+
+_FRENCH = _typeset(
+    Texts(
+        tagline="Des réponses citées, mot pour mot",
+        language="Langue",
+        view="Afficher",
+        view_questions="Questions",
+        view_documents="Documents",
+        new_conversation="Nouvelle conversation",
+        welcome_title="Interrogez vos documents",
+        welcome_text="En français, en anglais ou en néerlandais. "
+        "Chaque réponse cite le passage exact dont elle vient. "
+        "Quand les documents ne répondent pas, Citadelle le dit.",
+        examples="Par exemple",
+        see_documents="Voir les {count} documents",
+        see_document="Voir le document",
+        placeholder="Posez votre question",
+        searching="Recherche et lecture des documents…",
+        answer_ready="La réponse est affichée.",
+        opening="Préparation des documents",
+        stage_encoder="Préparation de l’encodeur",
+        stage_documents="Lecture des documents",
+        stage_embed="Indexation des passages",
+        open_failed="Les documents ne peuvent pas être interrogés pour l’instant.",
+        no_documents_help="Déposez des documents dans le dossier {folder}, "
+        "lancez {command}, puis réessayez.",
+        retry="Réessayer",
+        question_empty="Écrivez une question.",
+        question_too_long="Cette question compte {length} caractères ; la limite est de {limit}. "
+        "Elle est restée dans la zone de saisie : raccourcissez-la.",
+        unexpected_error="Cette question n’a pas pu être traitée ; le détail est dans le journal "
+        "du serveur. La conversation est conservée.",
+        passage="Passage cité",
+        passages="Passages cités",
+        whole_document="Lire dans le document entier",
+        go_to_passage="Aller au passage {key}",
+        perhaps="Peut-être dans ces passages",
+        perhaps_help="Les plus proches de la question, sans y répondre assez clairement.",
+        confidence_high="Confiance élevée",
+        confidence_medium="Confiance moyenne",
+        confidence_low="Confiance faible : vérifiez le passage",
+        seconds="{seconds} s",
+        decimal_mark=",",
+        thousands_mark="\N{NARROW NO-BREAK SPACE}",
+        documents_title="Documents",
+        documents_help="Les réponses ne viennent que d’ici.",
+        documents_none="Aucun document ne correspond.",
+        find_document="Filtrer par titre ou par nom de fichier",
+        passage_count="1 passage",
+        passages_count="{count} passages",
+        french="français",
+        english="anglais",
+        dutch="néerlandais",
+        unknown_language="langue indéterminée",
+        aliases="Aussi appelé",
+        tags="Étiquettes",
+        read="Lire le document",
+        back="Retour aux documents",
+        skipped_one="1 document n’a pas pu être lu",
+        skipped_many="{count} documents n’ont pas pu être lus",
+        footnote="Tout se passe sur cet ordinateur.",
+    )
+)
+
+_ENGLISH = Texts(
+    tagline="Answers with their source, word for word",
+    language="Language",
+    view="Show",
+    view_questions="Questions",
+    view_documents="Documents",
+    new_conversation="New conversation",
+    welcome_title="Ask your documents",
+    welcome_text="In French, English or Dutch. "
+    "Every answer quotes the exact passage it comes from. "
+    "When the documents do not answer, Citadelle says so.",
+    examples="For example",
+    see_documents="See the {count} documents",
+    see_document="See the document",
+    placeholder="Ask your question",
+    searching="Searching and reading the documents…",
+    answer_ready="The answer is shown.",
+    opening="Preparing the documents",
+    stage_encoder="Preparing the encoder",
+    stage_documents="Reading the documents",
+    stage_embed="Indexing the passages",
+    open_failed="The documents cannot be asked right now.",
+    no_documents_help="Put documents in the folder {folder}, run {command}, then try again.",
+    retry="Try again",
+    question_empty="Write a question.",
+    question_too_long="This question has {length} characters; the limit is {limit}. "
+    "It is still in the box: please shorten it.",
+    unexpected_error="This question could not be handled; the server’s log has the details. "
+    "The conversation is kept.",
+    passage="Quoted passage",
+    passages="Quoted passages",
+    whole_document="Read it in the whole document",
+    go_to_passage="Go to passage {key}",
+    perhaps="Perhaps in these passages",
+    perhaps_help="The closest to the question, without answering it clearly enough.",
+    confidence_high="High confidence",
+    confidence_medium="Medium confidence",
+    confidence_low="Low confidence: check the passage",
+    seconds="{seconds} s",
+    decimal_mark=".",
+    thousands_mark=",",
+    documents_title="Documents",
+    documents_help="Answers come from here and nowhere else.",
+    documents_none="No document matches.",
+    find_document="Filter by title or file name",
+    passage_count="1 passage",
+    passages_count="{count} passages",
+    french="French",
+    english="English",
+    dutch="Dutch",
+    unknown_language="language not determined",
+    aliases="Also called",
+    tags="Tags",
+    read="Read the document",
+    back="Back to the documents",
+    skipped_one="1 document could not be read",
+    skipped_many="{count} documents could not be read",
+    footnote="Everything happens on this computer.",
+)
+
+_DUTCH = Texts(
+    tagline="Antwoorden met hun bron, woord voor woord",
+    language="Taal",
+    view="Tonen",
+    view_questions="Vragen",
+    view_documents="Documenten",
+    new_conversation="Nieuw gesprek",
+    welcome_title="Bevraag uw documenten",
+    welcome_text="In het Frans, Engels of Nederlands. "
+    "Elk antwoord citeert de exacte passage waaruit het komt. "
+    "Als de documenten geen antwoord geven, zegt Citadelle dat.",
+    examples="Bijvoorbeeld",
+    see_documents="De {count} documenten bekijken",
+    see_document="Het document bekijken",
+    placeholder="Stel uw vraag",
+    searching="De documenten worden doorzocht en gelezen…",
+    answer_ready="Het antwoord staat op het scherm.",
+    opening="De documenten worden voorbereid",
+    stage_encoder="De encoder wordt voorbereid",
+    stage_documents="De documenten worden gelezen",
+    stage_embed="De passages worden geïndexeerd",
+    open_failed="De documenten kunnen nu niet worden bevraagd.",
+    no_documents_help="Zet documenten in de map {folder}, voer {command} uit en probeer opnieuw.",
+    retry="Opnieuw proberen",
+    question_empty="Schrijf een vraag.",
+    question_too_long="Deze vraag telt {length} tekens; de limiet is {limit}. "
+    "Ze staat nog in het invoerveld: maak ze korter.",
+    unexpected_error="Deze vraag kon niet worden verwerkt; de details staan in het logboek van "
+    "de server. Het gesprek blijft bewaard.",
+    passage="Geciteerde passage",
+    passages="Geciteerde passages",
+    whole_document="Lezen in het volledige document",
+    go_to_passage="Naar passage {key}",
+    perhaps="Misschien in deze passages",
+    perhaps_help="Het dichtst bij de vraag, zonder ze duidelijk genoeg te beantwoorden.",
+    confidence_high="Hoge betrouwbaarheid",
+    confidence_medium="Gemiddelde betrouwbaarheid",
+    confidence_low="Lage betrouwbaarheid: controleer de passage",
+    seconds="{seconds} s",
+    decimal_mark=",",
+    thousands_mark=".",
+    documents_title="Documenten",
+    documents_help="De antwoorden komen alleen hiervandaan.",
+    documents_none="Geen enkel document komt overeen.",
+    find_document="Filteren op titel of bestandsnaam",
+    passage_count="1 passage",
+    passages_count="{count} passages",
+    french="Frans",
+    english="Engels",
+    dutch="Nederlands",
+    unknown_language="taal onbekend",
+    aliases="Ook genoemd",
+    tags="Labels",
+    read="Het document lezen",
+    back="Terug naar de documenten",
+    skipped_one="1 document kon niet worden gelezen",
+    skipped_many="{count} documenten konden niet worden gelezen",
+    footnote="Alles gebeurt op deze computer.",
+)
+
+TEXTS: Final[dict[InterfaceLanguage, Texts]] = {"fr": _FRENCH, "en": _ENGLISH, "nl": _DUTCH}

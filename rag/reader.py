@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,9 +89,12 @@ _FORM = 0.03
 _PASSAGE = 0.7
 # Units within this of the best one are quoted too, the second number where a list is asked for.
 _NEARLY_AS_GOOD = 0.01
-_NEARLY_AS_GOOD_LIST = 0.03
+_NEARLY_AS_GOOD_LIST = 0.02
 _MOST_UNITS = 3
 _SHORTEST_LIST = 2
+_CONTINUES = re.compile(
+    r"(?:Ces|Celles-ci|Ceux-ci|Parmi (?:ces|eux|elles)|Il s'agit|Cela comprend)\b"
+)
 # The logit of the confidence. The weight of the lead is that of a logistic regression on
 # 1,200 questions of PIAF train and DILA train; the others were set on eval/dev.jsonl, because
 # the unanswerable questions of those sets name the right things in the right form.
@@ -188,7 +192,9 @@ class EvidenceReader:
         if not evidence:
             return Reading(ranking.hits, tuple(() for _ in ranking.hits), 0.0)
         best = evidence[0]
-        chosen = _whole_list(question, evidence, documents) or _close_to_best(question, evidence)
+        chosen = _whole_list(question, evidence, documents) or _close_to_best(
+            question, evidence, documents
+        )
         spans: list[tuple[Span, ...]] = []
         for number in range(len(ranking.hits)):
             mine = sorted((e for e in chosen if e.passage == number), key=lambda e: e.unit.start)
@@ -226,14 +232,39 @@ def _whole_list(
     introduces = text.endswith(":")
     if len(items) < _SHORTEST_LIST or not (best.unit.kind == "item" or introduces):
         return []
-    return items if introduces or wants_list(question) else []
+    if wants_list(question):
+        return items
+    # A lead-in that says it itself is quoted with what it introduces, not cut at its colon.
+    return [best, *items] if introduces else []
 
 
-def _close_to_best(question: str, evidence: Sequence[Evidence]) -> list[Evidence]:
+def _close_to_best(
+    question: str, evidence: Sequence[Evidence], documents: Documents
+) -> list[Evidence]:
     """Return the best unit and those that are nearly as good."""
     margin = _NEARLY_AS_GOOD_LIST if wants_list(question) else _NEARLY_AS_GOOD
     near = [e for e in evidence if e.score >= evidence[0].score - margin]
-    return [e for e in near if e.unit.kind == evidence[0].unit.kind][:_MOST_UNITS]
+    chosen = [e for e in near if e.unit.kind == evidence[0].unit.kind][:_MOST_UNITS]
+    if wants_list(question):
+        following = _enumeration_after(evidence[0], evidence, documents)
+        chosen += [e for e in following if e not in chosen]
+    return chosen
+
+
+def _enumeration_after(
+    best: Evidence, evidence: Sequence[Evidence], documents: Documents
+) -> list[Evidence]:
+    """Return the sentence after the best one when it goes on with what that one names.
+
+    "Le CCB suit les lois de l'UE. Ces lois incluent …": the list is in the second.
+    """
+    plain = documents[best.hit.chunk.doc_id].plain
+    same = [e for e in evidence if e.unit.block == best.unit.block and e.hit == best.hit]
+    later = [e for e in same if e.unit.start > best.unit.start]
+    following = min(later, key=lambda e: e.unit.start, default=None)
+    if following is None or not _CONTINUES.match(plain, following.unit.start):
+        return []
+    return [following]
 
 
 def _answerability(

@@ -29,7 +29,14 @@ from rag.errors import EncoderError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["E5Encoder", "Encoder", "Progress", "convert_bundled", "open_encoder"]
+__all__ = [
+    "E5Encoder",
+    "Encoder",
+    "Progress",
+    "TokenVectors",
+    "convert_bundled",
+    "open_encoder",
+]
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
@@ -40,6 +47,19 @@ _E5_PROMPTS = {"query": "query: ", "document": "passage: "}
 # Raise when the conversion writes something else; older folders are then left alone.
 _CONVERSION = 1
 _BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVectors:
+    """A unit vector for each token of a text, and where the token stands in it.
+
+    `vectors` is float32 of shape (tokens, dimension), `starts` and `ends` count characters.
+    Prompt and special tokens are left out.
+    """
+
+    vectors: Vectors
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 class Encoder(Protocol):
@@ -54,6 +74,9 @@ class Encoder(Protocol):
 
     def encode_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Return one unit vector a passage: float32, (len(texts), dimension)."""
+
+    def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
+        """Return the vectors of the tokens of each text."""
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""
@@ -87,6 +110,30 @@ class E5Encoder:
             if progress is not None:
                 progress("embed", min(begin + _BATCH, len(order)), len(order))
         return vectors
+
+    def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
+        """Return the vectors of the tokens of each text, in their context."""
+        import torch
+
+        prompt = self.model.prompts.get("query" if query else "document") or ""
+        features = self.model.tokenizer(
+            [prompt + text for text in texts],
+            padding=True,
+            truncation=True,
+            max_length=self.max_tokens,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+        )
+        spans = features.pop("offset_mapping").numpy() - len(prompt)
+        features = {name: tensor.to(self.model.device) for name, tensor in features.items()}
+        with torch.inference_mode():
+            found = self.model(features)["token_embeddings"].float().cpu().numpy()
+        results = []
+        for vectors, offsets in zip(found, spans, strict=True):
+            own = (offsets[:, 1] > 0) & (offsets[:, 1] > offsets[:, 0])
+            starts, ends = np.maximum(offsets[own, 0], 0), offsets[own, 1]
+            results.append(TokenVectors(self._unit(vectors[own]), starts, ends))
+        return results
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""

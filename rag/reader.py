@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rag.chunking import Unit, units
-from rag.encoder import Encoder
+from rag.chunking import Unit, passage_text, units
+from rag.encoder import Encoder, TokenVectors
 from rag.lexical import LexicalIndex, fold
 from rag.questions import (
     ACRONYM,
@@ -52,7 +49,7 @@ class Reader(Protocol):
 class Evidence:
     """A unit of a passage with what speaks for it.
 
-    `similarity` is the cosine of question and unit. `coverage` is the share of the
+    `similarity` is the late interaction of question and unit. `coverage` is the share of the
     question's words in the unit or in the title and headings above it: a note on the BCC
     need not repeat the name. `passage_coverage` is that share in the whole passage.
     `form` is 1 when the unit has the form of what is asked for (a date, a number, the row
@@ -107,8 +104,8 @@ _NEAR_RANGE = 0.05
 _NO_SHARED_WORD = 1.5
 _NO_FORM = 4.0
 _NO_NAME = 3.0
-# 384 floats each: 30 MB.
-_CACHED_UNITS = 20_000
+# At most 400 kB each: 100 MB.
+_CACHED_PASSAGES = 250
 
 
 class EvidenceReader:
@@ -117,7 +114,7 @@ class EvidenceReader:
     def __init__(self, encoder: Encoder, lexical: LexicalIndex) -> None:
         self._encoder = encoder
         self._lexical = lexical
-        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._cache: dict[str, TokenVectors] = {}
         self._lock = threading.Lock()
 
     def evidence(
@@ -128,57 +125,52 @@ class EvidenceReader:
         documents: Documents,
     ) -> list[Evidence]:
         """Return every unit of the passages with its evidence, best first."""
-        found: list[tuple[int, Unit, Document, str]] = []
-        for number, hit in enumerate(ranking.hits):
-            document = documents[hit.chunk.doc_id]
-            start, end = document.offsets.to_plain(hit.chunk.start, hit.chunk.end)
-            found.extend(
-                (number, unit, document, document.plain[unit.start : unit.end])
-                for unit in units(document, start, end)
-            )
-        if not found:
+        if not ranking.hits:
             return []
-        query = self._encoder.encode_queries([question])[0]
-        similarities = self._vectors(found) @ query
+        (asked,) = self._encoder.token_vectors([question], query=True)
         asks = asked_for(question)
         evidence = []
-        for (number, unit, document, text), similarity in zip(found, similarities, strict=True):
-            hit = ranking.hits[number]
+        passages = self._read_passages(ranking, documents)
+        for number, (hit, passage) in enumerate(zip(ranking.hits, passages, strict=True)):
+            document = documents[hit.chunk.doc_id]
             above = " ".join([document.title, *hit.chunk.heading_path])
 
             def covered(part: str, own: Language = document.language, above: str = above) -> float:
                 return self._lexical.coverage(question, language, f"{above} {part}", own)
 
-            evidence.append(
-                Evidence(
-                    hit=hit,
-                    passage=number,
-                    unit=unit,
-                    similarity=float(similarity),
-                    coverage=covered(text),
-                    passage_coverage=covered(hit.chunk.text),
-                    form=_form(question, asks, unit, text),
-                    foreign=language not in ("unknown", document.language),
+            start, end = document.offsets.to_plain(hit.chunk.start, hit.chunk.end)
+            shift = len(passage_text(document, hit.chunk)) - (end - start) - start
+            for unit in units(document, start, end):
+                text = document.plain[unit.start : unit.end]
+                evidence.append(
+                    Evidence(
+                        hit=hit,
+                        passage=number,
+                        unit=unit,
+                        similarity=_late_interaction(
+                            asked, passage, unit.start + shift, unit.end + shift
+                        ),
+                        coverage=covered(text),
+                        passage_coverage=covered(document.plain[start:end]),
+                        form=_form(question, asks, unit, text),
+                        foreign=language not in ("unknown", document.language),
+                    )
                 )
-            )
         return sorted(evidence, key=lambda e: -e.score)
 
-    def _vectors(self, found: Sequence[tuple[int, Unit, Document, str]]) -> NDArray[np.float32]:
-        """Return one vector a unit; units that were read before are not encoded again."""
-        texts = [_in_context(document, unit, text) for _, unit, document, text in found]
+    def _read_passages(self, ranking: Ranking, documents: Documents) -> list[TokenVectors]:
+        """Return the token vectors of the passages; those read before are not encoded again."""
+        texts = [passage_text(documents[hit.chunk.doc_id], hit.chunk) for hit in ranking.hits]
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._cache]
-        fresh = self._encoder.encode_passages(new) if new else ()
-        with self._lock:
-            if len(self._cache) + len(new) > _CACHED_UNITS:
-                self._cache.clear()
-            self._cache.update(zip(new, fresh, strict=True))
-            known = {text: self._cache.get(text) for text in texts}
-        # Another thread may have emptied the cache between the two locks.
-        missing = [text for text, vector in known.items() if vector is None]
-        if missing:
-            known.update(zip(missing, self._encoder.encode_passages(missing), strict=True))
-        return np.array([known[text] for text in texts], dtype=np.float32)
+            known = {text: self._cache[text] for text in texts if text in self._cache}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known.update(zip(new, self._encoder.token_vectors(new), strict=True))
+            with self._lock:
+                if len(self._cache) + len(new) > _CACHED_PASSAGES:
+                    self._cache.clear()
+                self._cache.update({text: known[text] for text in new})
+        return [known[text] for text in texts]
 
     def read(
         self,
@@ -207,10 +199,17 @@ class EvidenceReader:
         )
 
 
-def _in_context(document: Document, unit: Unit, text: str) -> str:
-    if unit.kind in ("fact", "property", "table"):
-        return f"{document.title} : {text}"
-    return text
+def _late_interaction(asked: TokenVectors, passage: TokenVectors, start: int, end: int) -> float:
+    """Return the mean, over the question's tokens, of the best cosine with a unit's tokens.
+
+    MaxSim of Khattab & Zaharia 2020 (ColBERT, section 3.2), with the encoder's own token
+    vectors, each read in the context of its whole passage.
+    """
+    middle = (passage.starts + passage.ends) / 2
+    inside = passage.vectors[(start <= middle) & (middle <= end)]
+    if not len(inside) or not len(asked.vectors):
+        return 0.0
+    return float((asked.vectors @ inside.T).max(axis=1).mean())
 
 
 def _form(question: str, asks: Asks, unit: Unit, text: str) -> int:
@@ -286,7 +285,7 @@ def _answerability(
     logit = (
         _INTERCEPT
         + _LEAD * min(max(lead, 0.0), _LEAD_CAP)
-        + _NEAR * min(max(best.similarity - _NEAR_MIDDLE, -_NEAR_RANGE), _NEAR_RANGE)
+        + _NEAR * min(max((best.hit.dense or 0.0) - _NEAR_MIDDLE, -_NEAR_RANGE), _NEAR_RANGE)
         - _NO_SHARED_WORD * (max(e.passage_coverage for e in chosen) == 0)
         - _NO_FORM * lacks_form(question, text)
     )

@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from rag.config import Settings
-from rag.errors import CitadelleError, DocumentNotFound, IndexMissing
+from rag.errors import CitadelleError, DocumentNotFound, IndexDamaged, IndexMissing
 from rag.types import (
     Answer,
     Block,
@@ -140,6 +140,7 @@ class FakeEngine:
     settings: Settings = field(default_factory=Settings)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     refreshed: int = 0
+    damage: str = ""
 
     def ask(
         self,
@@ -166,6 +167,8 @@ class FakeEngine:
 
     def refresh(self) -> bool:
         self.refreshed += 1
+        if self.damage:
+            raise IndexDamaged(self.damage)
         return False
 
 
@@ -479,6 +482,15 @@ def test_engine_error_is_one_sentence_and_keeps_the_conversation(start: Start) -
     engine.answer = None
     page.chat_input[0].set_value("Et maintenant ?").run()
     assert engine.asked[-1] == ("Et maintenant ?", ["Que garde le fort ?"])
+
+
+def test_index_damaged_since_the_opening_is_said_and_the_old_one_answers(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    engine.damage = "The index is incomplete."
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "The index is incomplete." in shown(page)
+    assert "Il garde la Meuse." in shown(page)
 
 
 def test_unexpected_error_shows_no_traceback(start: Start) -> None:

@@ -79,8 +79,12 @@ def main() -> None:
     engine = _opened(texts)
     if engine is None:
         return
-    engine.refresh()
     st.html('<div id="top"></div>')
+    try:
+        engine.refresh()
+    except CitadelleError as error:
+        # What was opened before still answers.
+        st.html(notice_html(str(error), "warning"))
     if view == "documents":
         _documents(engine, texts)
     else:

@@ -29,13 +29,9 @@ class Example:
 
 EXAMPLES: Final = (
     Example("Who represents Belgium in ECCG?", "en", "ccb-relations-internationales.txt"),
+    Example("À quoi contribue le Belgian Cyber Command ?", "fr", "belgian-cyber-command.md"),
     Example(
-        "Quelles sont les missions du Belgian Cyber Command ?", "fr", "belgian-cyber-command.md"
-    ),
-    Example(
-        "In welk land steunt het CCB de ontwikkelingssamenwerking?",
-        "nl",
-        "ccb-relations-internationales.txt",
+        "Met welk land werkt het CCB samen via Enabel?", "nl", "ccb-relations-internationales.txt"
     ),
     Example("Quelle loi a désigné le CCB comme CSIRT ?", "fr", "ccb-relations-internationales.txt"),
     Example("When was the Belgian Cyber Command created?", "en", "belgian-cyber-command.md"),

@@ -17,7 +17,7 @@ from rag.encoder import Encoder, Progress, open_encoder
 from rag.errors import DocumentNotFound, IndexMismatch, IndexMissing, InvalidQuestion
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
-from rag.reader import EvidenceReader, Reader
+from rag.reader import Evidence, EvidenceReader
 from rag.retrieval import Filters, HybridRetriever
 from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
 
@@ -86,7 +86,7 @@ class Citadelle:
         self._retriever = HybridRetriever(
             index=index, encoder=self.encoder, candidates=self.settings.candidates
         )
-        self._reader: Reader = EvidenceReader(self.encoder, index.lexical)
+        self._reader = EvidenceReader(self.encoder, index.lexical)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -163,6 +163,11 @@ class Citadelle:
         """Return the `k` best passages for a question, best first."""
         asked, language = self._understand(question, history)
         return self._retriever.rank(asked, k=k, language=language, filters=filters)
+
+    def evidence(self, question: str, ranking: Ranking) -> list[Evidence]:
+        """Return every unit of the passages with what speaks for it, best first."""
+        asked, language = self._understand(question, ())
+        return self._reader.evidence(asked, language, ranking, self._index.documents)
 
     def document(self, doc_id: str) -> Document:
         """Return a document by its identifier or a unique beginning of it.

@@ -118,31 +118,35 @@ def wants_list(question: str) -> bool:
 
 # What a card calls its rows, and the words that ask for them in the three languages.
 _KEYS: tuple[tuple[str, str], ...] = (
-    (r"nom complet|full name|volledige naam", r"nom complet|nom|naam"),
+    (r"nom complet|full name|volledige naam", r"nom|naam"),
     (
-        r"\bou\b|siege|situe|base|where|headquarter|located|waar|zetel|gevestigd",
-        r"siege|lieu|ville",
+        r"ou|siege|situee?s?|base|where|based|headquarter\w*|headquarters|located|quartier general|"
+        r"waar|zetel|gevestigd|hoofdkwartier",
+        r"siege|lieu|ville|adresse",
     ),
     (
-        r"\bquand\b|annee|date|creat|cree|fonde|when|year|founded|established|set up|wanneer|jaar|"
-        r"opgericht",
-        r"creation|date|fondation|fonde",
+        r"quand|annee|date|creat\w*|cree\w*|fondee?|when|year|founded|established|set up|created|"
+        r"wanneer|jaar|opgericht|sinds|depuis|since",
+        r"creation|date|fondation",
     ),
     (
-        r"rattach|depend|autorite|ministere|report|belong|under|attached|ministry|valt|onder|hoort|"
-        r"ministerie|deel van",
-        r"rattachement|tutelle|parent",
+        r"rattach\w*|depend\w*|autorite|ministere|reports?|belongs?|attached|ministry|"
+        r"part of|valt|hoort|ministerie|deel van|verbonden",
+        r"rattachement|tutelle",
     ),
-    (r"\brole\b|fonction|\brol\b|functie", r"role|fonction"),
-    (r"\bpays\b|country|\bland\b", r"pays"),
+    (r"roles?|fonctions?|rol|functie|taak", r"role|fonction"),
+    (r"pays|country|land", r"pays"),
     (
-        r"alias|autres? noms?|aussi appele|egalement appele|other name|also called|also known|"
-        r"andere na|ook genoemd|ook bekend|heet",
+        r"alias\w*|autres? noms?|(aussi|egalement) appelee?|s'appelle|appelle-t-on|"
+        r"(other|alternative) names?|(also|otherwise) (called|known)|aka|"
+        r"andere na(am|men)|ook (wel )?(genoemd|bekend)|heet",
         r"alias|aliases|nom complet",
     ),
-    (r"\btype\b|sorte|kind of|soort", r"type"),
+    (r"types?|sorte|kind of|soort", r"type"),
 )
-_COMPILED_KEYS = tuple((re.compile(asked), re.compile(rf"^({key})\b")) for asked, key in _KEYS)
+_COMPILED_KEYS = tuple(
+    (re.compile(rf"\b(?:{asked})\b"), re.compile(rf"^(?:{key})\b")) for asked, key in _KEYS
+)
 
 
 def asked_key(question: str, key: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rag.config import Settings
-from rag.encoder import Progress
+from rag.encoder import Progress, TokenVectors
 from rag.lexical import fold
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +46,20 @@ class ToyEncoder:
         if progress is not None:
             progress("embed", len(texts), len(texts))
         return self._vectors(texts)
+
+    def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
+        """Give each word, as white space parts them, the vector it would have alone."""
+        found = []
+        for text in texts:
+            words = list(re.finditer(r"\S+", text))
+            found.append(
+                TokenVectors(
+                    vectors=self._vectors([word.group() for word in words]),
+                    starts=np.array([word.start() for word in words], dtype=np.int64),
+                    ends=np.array([word.end() for word in words], dtype=np.int64),
+                )
+            )
+        return found
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from rag.chunking import Unit, passage_text, units
 from rag.encoder import Encoder, TokenVectors
-from rag.lexical import LexicalIndex, fold, surface_tokens
+from rag.lexical import LexicalIndex, surface_tokens
 from rag.questions import (
     ACRONYM,
     DATE,
@@ -227,13 +227,16 @@ def _names_subject(question: str, document: Document) -> bool:
 
     "cyber command belge" names "Belgian Cyber Command": two words in three are enough.
     """
-    aliases = document.metadata.get("aliases", ())
-    subjects = [document.title, *([aliases] if isinstance(aliases, str) else aliases)]
     # A title such as "Belgian Cyber Command (BCC)" is two names.
-    subjects += [part for subject in subjects for part in re.split(r"[()]", subject)]
+    parts = [part for subject in _subjects(document) for part in re.split(r"[()]", subject)]
     asked = set(surface_tokens(question))
-    words = [set(surface_tokens(subject)) for subject in subjects]
+    words = [set(surface_tokens(part)) for part in parts]
     return any(len(name & asked) >= _NAMED * len(name) for name in words if name)
+
+
+def _subjects(document: Document) -> list[str]:
+    aliases = document.metadata.get("aliases", ())
+    return [document.title, *([aliases] if isinstance(aliases, str) else aliases)]
 
 
 def _whole_list(
@@ -309,12 +312,16 @@ def _answerability(
     if not best.foreign:
         # Names are translated between languages (Allemagne, Germany), so only within one
         # does the absence of a name mean something.
-        above = [document.title, *best.hit.chunk.heading_path, best.hit.chunk.text]
-        seen = fold(" ".join(above))
-        mentioned = names(question)
-        absent = sum(fold(name) not in seen for name in mentioned)
-        logit -= _NO_NAME * absent / max(len(mentioned), 1)
+        logit -= _NO_NAME * _absent_names(question, best.hit, document)
     return 1 / (1 + math.exp(-logit))
+
+
+def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:
+    """Return which share of the names in a question stands nowhere in or above a passage."""
+    mentioned = [set(surface_tokens(name)) for name in names(question)]
+    above = [*_subjects(document), *hit.chunk.heading_path]
+    seen = set(surface_tokens(" ".join([*above, hit.chunk.text])))
+    return sum(not name <= seen for name in mentioned) / max(len(mentioned), 1)
 
 
 def _short(question: str, best: Evidence, documents: Documents) -> tuple[int, Span] | None:

@@ -4,9 +4,10 @@
 
     CitadelleError                  everything below; its message is one sentence for a person
     ├── ConfigurationError          a setting is unknown, out of bounds or contradicts another
+    ├── NothingToIndex              no source file is there, or none can be read
     ├── UnreadableDocument          a source file cannot be read; the others still can
     ├── EncoderError                the encoder's weights are missing, damaged or do not load
-    ├── IndexUnusable                 the index cannot be used as it is
+    ├── IndexUnusable               the index cannot be used as it is
     │   ├── IndexMissing            there is none yet
     │   ├── IndexMismatch           it was made with another encoder or chunking
     │   ├── IndexBusy               another process is writing it
@@ -35,6 +36,7 @@ __all__ = [
     "IndexUnusable",
     "InvalidFilter",
     "InvalidQuestion",
+    "NothingToIndex",
     "UnreadableDocument",
 ]
 
@@ -45,6 +47,10 @@ class CitadelleError(Exception):
 
 class ConfigurationError(CitadelleError):
     """Report a setting that is unknown, out of bounds or contradictory."""
+
+
+class NothingToIndex(CitadelleError):
+    """Report that no source file is there, or that none can be read."""
 
 
 class UnreadableDocument(CitadelleError):

@@ -31,7 +31,14 @@ from rag import documents as sources
 from rag.chunking import CHUNKING_VERSION, chunk_document, passage_text
 from rag.config import Settings
 from rag.encoder import Encoder, Progress
-from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
+from rag.errors import (
+    CitadelleError,
+    IndexBusy,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    NothingToIndex,
+)
 from rag.lexical import LexicalIndex
 from rag.types import Block, Chunk, Document, OffsetMap, Segment, Skipped, Source
 
@@ -241,12 +248,12 @@ def build_index(
     """Make the index hold exactly the documents below `paths`, and say what changed.
 
     Vectors of passages that have not changed are taken over from the live generation.
-    Raises `CitadelleError` when a path does not exist or no document can be read, and
+    Raises `NothingToIndex` when a path does not exist or no document can be read, and
     `IndexBusy` when another process is writing.
     """
     for path in paths:
         if not path.exists():
-            raise CitadelleError(f"There is no file or folder {path}; nothing was indexed.")
+            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
     root = settings.index
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -279,7 +286,7 @@ def _build(
             progress("documents", len(found), 0)
     if not found:
         details = "".join(f" {entry.path}: {entry.reason}." for entry in skipped[:3])
-        raise CitadelleError(
+        raise NothingToIndex(
             f"No document could be read in {', '.join(map(str, paths))}.{details} "
             f"Put {', '.join(sorted(sources.SUFFIXES))} files there."
         )

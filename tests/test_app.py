@@ -16,7 +16,13 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from rag.config import Settings
-from rag.errors import CitadelleError, DocumentNotFound, IndexDamaged, IndexMissing
+from rag.errors import (
+    CitadelleError,
+    DocumentNotFound,
+    IndexDamaged,
+    IndexMissing,
+    NothingToIndex,
+)
 from rag.types import (
     Answer,
     Block,
@@ -493,6 +499,14 @@ def test_index_damaged_since_the_opening_is_said_and_the_old_one_answers(start: 
     assert "Il garde la Meuse." in shown(page)
 
 
+def test_a_failure_that_nobody_foresaw_is_named_and_can_be_retried(start: Start) -> None:
+    page = start(ValueError("odd"))
+    assert "ValueError: odd" in shown(page)
+    assert "Traceback" not in shown(page)
+    st.cache_resource.clear()
+    assert start(FakeEngine()).chat_input
+
+
 def test_unexpected_error_shows_no_traceback(start: Start) -> None:
     page = start(FakeEngine(answer=RuntimeError("secret detail")))
     page.chat_input[0].set_value("Que garde le fort ?").run()
@@ -502,7 +516,11 @@ def test_unexpected_error_shows_no_traceback(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [IndexMissing("The folder corpus holds no document."), ValueError("odd")]
+    "failure",
+    [
+        IndexMissing("There is no index in .citadelle/index."),
+        NothingToIndex("There is no file or folder corpus."),
+    ],
 )
 def test_failure_to_open_says_what_to_do_and_can_be_retried(
     start: Start, failure: Exception

@@ -39,7 +39,9 @@ Un paragraphe après la liste.
 
 def test_a_note_becomes_card_paragraphs_and_list() -> None:
     document = parse(NOTE, "bureau.md", format="markdown")
-    found = [(c.heading_path, passage_text(document, c).split("\n", 1)[1]) for c in chunks(document)]
+    found = [
+        (c.heading_path, passage_text(document, c).split("\n", 1)[1]) for c in chunks(document)
+    ]
     assert found == [
         ((), "aliases : BCX, Bureau X"),
         (("Le bureau",), "Une phrase. Une autre."),
@@ -80,8 +82,13 @@ def test_properties_that_serve_obsidian_are_not_passages() -> None:
 
 def test_every_heading_ends_the_one_of_its_level() -> None:
     document = parse("# A\n\na\n\n## B\n\nb\n\n# C\n\nc\n", "d.md", format="markdown")
-    paths = dict(zip((document.plain[b.start : b.end] for b in document.blocks),
-                     heading_paths(document), strict=True))
+    paths = dict(
+        zip(
+            (document.plain[b.start : b.end] for b in document.blocks),
+            heading_paths(document),
+            strict=True,
+        )
+    )
     assert paths["b"] == ("A", "B")
     assert paths["c"] == ("C",)
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast, get_args
 import streamlit as st
 
 from rag.config import load_settings
-from rag.errors import CitadelleError, IndexMissing
+from rag.errors import CitadelleError, IndexMissing, NothingToIndex
 from rag.types import Answer, Document, Source
 from ui import engine as engines
 from ui.engine import Engine, Opening, Progress
@@ -205,7 +205,7 @@ def _how_far(progress: Progress | None, texts: Texts) -> tuple[float, str]:
 def _draw_failure(error: CitadelleError | None, texts: Texts) -> None:
     st.html(notice_html(texts.open_failed, "error", detail=str(error or "")))
     # The other errors have their own remedy, which their message gives.
-    if type(error) in (CitadelleError, IndexMissing):
+    if isinstance(error, (IndexMissing, NothingToIndex)):
         folder = load_settings().corpus
         help_text = texts.no_documents_help.format(folder=folder, command="citadelle index")
         st.html(notice_html(help_text))

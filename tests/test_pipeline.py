@@ -1,0 +1,343 @@
+"""Questions from end to end, on the documents of the project and on toy ones."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag import Citadelle
+from rag.answering import ABSTENTION
+from rag.config import Settings
+from rag.errors import (
+    CitadelleError,
+    ConfigurationError,
+    DocumentNotFound,
+    IndexMismatch,
+    InvalidFilter,
+    InvalidQuestion,
+)
+from rag.index import build_index
+from rag.types import Answer, Turn
+from tests.conftest import CORPUS, ToyEncoder
+
+COMMAND = "belgian-cyber-command.md"
+RELATIONS = "ccb-relations-internationales.txt"
+
+
+@pytest.fixture(scope="module")
+def citadelle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Citadelle]:
+    with Citadelle.open(corpus=CORPUS, index=tmp_path_factory.mktemp("index") / "i") as opened:
+        yield opened
+
+
+def verbatim(citadelle: Citadelle, answer: Answer) -> bool:
+    return all(
+        citadelle.text(c.doc_id)[c.start : c.end] == c.quote
+        and citadelle.document(c.doc_id).content_hash == c.content_hash
+        and f"[{c.key}]" in answer.text
+        for c in answer.citations
+    )
+
+
+# --- The documents of the project, with the bundled encoder -------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Who represents Belgium in ECCG?", "en"),
+        ("Qui représente la Belgique à l'ECCG ?", "fr"),
+        ("qui represente la belgique a l'eccg", "fr"),
+        ("Wie vertegenwoordigt België in de ECCG?", "nl"),
+    ],
+)
+def test_one_sentence_is_cited(citadelle: Citadelle, question: str, language: str) -> None:
+    answer = citadelle.ask(question)
+    assert (answer.language, answer.abstained) == (language, False)
+    (citation,) = answer.citations
+    assert citation.doc_id == RELATIONS
+    assert citation.quote.startswith("L'Autorité nationale belge de certification")
+    assert "(NCCA-BE)" in citation.quote
+    assert citation.quote.rstrip().endswith("sont préparés.")
+    assert verbatim(citadelle, answer)
+
+
+def test_a_list_is_cited_item_by_item(citadelle: Citadelle) -> None:
+    answer = citadelle.ask("Quelles sont les missions principales du BCC ?")
+    assert [c.key for c in answer.citations] == ["1", "2", "3", "4"]
+    assert {c.doc_id for c in answer.citations} == {COMMAND}
+    starts = [c.quote.lstrip("*").split("*", 1)[0] for c in answer.citations]
+    assert starts == [
+        "Défense des réseaux militaires",
+        "Conduite d'opérations cyber",
+        "Renseignement et Expertise",
+        "Soutien aux opérations",
+    ]
+    assert len(answer.text.splitlines()) == 5
+    assert verbatim(citadelle, answer)
+
+
+@pytest.mark.parametrize(
+    ("question", "short", "quoted"),
+    [
+        ("Où siège le Belgian Cyber Command ?", "Bruxelles, Belgique", "Siège"),
+        ("Where is the Belgian Cyber Command based?", "Bruxelles, Belgique", "Siège"),
+        ("Waar is het Belgian Cyber Command gevestigd?", "Bruxelles, Belgique", "Siège"),
+        (
+            "What is BCC also called?",
+            "Belgian Cyber Command, BCC, Commandement Cyber Belge, Cyber Commandement Belge",
+            "aliases",
+        ),
+    ],
+)
+def test_cards_and_properties_answer(
+    citadelle: Citadelle, question: str, short: str, quoted: str
+) -> None:
+    answer = citadelle.ask(question)
+    assert answer.short_answer == short
+    assert answer.short_answer in answer.text
+    assert quoted in answer.citations[0].quote
+    assert answer.citations[0].doc_id == COMMAND
+    assert verbatim(citadelle, answer)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "short"),
+    [
+        (
+            "Where is the Belgian Cyber Command based?",
+            "What is its role?",
+            "Défense Militaire Cyber, Opérations Cyber Offensives et Défensives",
+        ),
+        ("Où siège le Belgian Cyber Command ?", "Et quand a-t-il été créé ?", "2022"),
+    ],
+)
+def test_a_follow_up_is_understood_from_what_came_before(
+    citadelle: Citadelle, earlier: str, question: str, short: str
+) -> None:
+    answer = citadelle.ask(question, history=[earlier])
+    assert answer.question == question
+    assert (answer.short_answer, answer.abstained) == (short, False)
+    # What the assistant said is not taken for a question.
+    turns = [Turn("user", earlier), Turn("assistant", "Le Niger et l'OSCE.")]
+    assert citadelle.ask(question, history=turns).text == answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Quelle est la recette de la tarte aux pommes ?", "fr"),
+        ("What is the best recipe for apple pie?", "en"),
+        ("Wat is het beste recept voor appeltaart?", "nl"),
+    ],
+)
+def test_nonsense_is_declined_in_the_language_of_the_question(
+    citadelle: Citadelle, question: str, language: str
+) -> None:
+    answer = citadelle.ask(question)
+    assert (answer.text, answer.citations) == (ABSTENTION[language], ())
+    assert (answer.mode, answer.confidence < 0.5) == ("abstention", True)
+
+
+def test_every_citation_is_verbatim(citadelle: Citadelle) -> None:
+    answers = [
+        citadelle.ask(question)
+        for question in (
+            "BCC",
+            "Que signifie CSIRT ?",
+            "Dans quelle ville est le Centre d'excellence européen ?",
+            "Which organisations does the CCB work with?",
+            "Welke wetten volgt het CCB?",
+            "À quoi contribue le Belgian Cyber Command ?",
+        )
+    ]
+    assert all(verbatim(citadelle, answer) for answer in answers)
+    assert sum(len(answer.citations) for answer in answers) >= 4
+
+
+def test_filters_limit_what_is_read(citadelle: Citadelle) -> None:
+    answer = citadelle.ask("Où siège le BCC ?", filters={"tag": "militaire"})
+    assert {passage.doc_id for passage in answer.passages} == {COMMAND}
+    hits = citadelle.search("BCC", k=50, filters={"doc": "ccb"}).hits
+    assert {hit.chunk.doc_id for hit in hits} == {RELATIONS}
+    with pytest.raises(InvalidFilter):
+        citadelle.ask("Où siège le BCC ?", filters={"tag": "civil"})
+
+
+def test_search_ranks_the_passages(citadelle: Citadelle) -> None:
+    hits = citadelle.search("coopération avec le Niger", k=3).hits
+    assert len(hits) == 3
+    assert "Niger" in hits[0].chunk.text
+    ranking = citadelle.search("coopération avec le Niger", k=3)
+    found = citadelle.evidence("coopération avec le Niger", ranking)
+    assert found[0].hit.chunk.doc_id == RELATIONS
+
+
+def test_threads_get_what_one_gets(citadelle: Citadelle) -> None:
+    questions = [
+        "Who represents Belgium in ECCG?",
+        "Quelles sont les missions principales du BCC ?",
+        "Où siège le Belgian Cyber Command ?",
+        "What is BCC also called?",
+    ] * 4
+
+    def told(answer: Answer) -> tuple[Any, ...]:
+        return answer.text, answer.short_answer, answer.citations, round(answer.confidence, 1)
+
+    alone = [told(citadelle.ask(question)) for question in questions]
+    with ThreadPoolExecutor(8) as threads:
+        together = [told(answer) for answer in threads.map(citadelle.ask, questions)]
+    assert together == alone
+
+
+def test_timings_add_up(citadelle: Citadelle) -> None:
+    timings = citadelle.ask("Où siège le BCC ?").timings
+    assert list(timings) == ["retrieve_ms", "read_ms", "total_ms"]
+    assert min(timings.values()) > 0
+    assert timings["total_ms"] >= timings["retrieve_ms"] + timings["read_ms"] - 1e-6
+
+
+# --- What is refused ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", ["", "   ", "\n\t", "?", "… !", "\u00a0\u200b"])
+def test_an_empty_question(citadelle: Citadelle, question: str) -> None:
+    with pytest.raises(InvalidQuestion, match="empty"):
+        citadelle.ask(question)
+    with pytest.raises(InvalidQuestion):
+        citadelle.search(question)
+
+
+def test_a_question_of_20000_characters(citadelle: Citadelle) -> None:
+    with pytest.raises(InvalidQuestion, match="20000 characters; at most 2000"):
+        citadelle.ask("a" * 20_000)
+    # The longest that is accepted; blanks around and between words do not count.
+    assert citadelle.ask("a" * 2000 + " " * 5000).abstained
+    assert citadelle.ask("où " + "\n" * 18_000 + "siège le BCC ?").short_answer
+
+
+@pytest.mark.parametrize("doc_id", ["absent.md", "", "Belgian", "../corpus"])
+def test_an_unknown_document(citadelle: Citadelle, doc_id: str) -> None:
+    with pytest.raises(DocumentNotFound, match="There is no document.*citadelle sources"):
+        citadelle.text(doc_id)
+
+
+def test_a_document_goes_by_a_unique_beginning(citadelle: Citadelle) -> None:
+    assert citadelle.document("belgian").doc_id == COMMAND
+    assert citadelle.text("ccb") == citadelle.text(RELATIONS)
+    assert {source.doc_id for source in citadelle.sources()} == {COMMAND, RELATIONS}
+
+
+# --- Opening and refreshing, with the toy encoder -----------------------------------------
+
+
+@pytest.fixture
+def toy_encoder(monkeypatch: pytest.MonkeyPatch) -> ToyEncoder:
+    encoder = ToyEncoder()
+    monkeypatch.setattr("rag.pipeline.open_encoder", lambda settings, progress=None: encoder)
+    return encoder
+
+
+@pytest.fixture
+def opening(folder: Path, tmp_path: Path, toy_encoder: ToyEncoder) -> dict[str, Any]:
+    return {"corpus": folder, "index": tmp_path / "index", "chunk_tokens": 64}
+
+
+def doc_ids(citadelle: Citadelle) -> list[str]:
+    return [source.doc_id for source in citadelle.sources()]
+
+
+def test_an_ambiguous_beginning(opening: dict[str, Any], folder: Path) -> None:
+    (folder / "bureau").mkdir()
+    shutil.copy(folder / "bureau.md", folder / "bureau" / "deux.md")
+    citadelle = Citadelle.open(**opening)
+    with pytest.raises(DocumentNotFound, match="2 documents begin with 'bureau'; give more"):
+        citadelle.text("bureau")
+    assert citadelle.document("bureau/").doc_id == "bureau/deux.md"
+    # The whole name is never ambiguous.
+    (folder / "bureau.md.txt").write_text("Autre chose.", encoding="utf-8")
+    assert Citadelle.open(**opening).document("bureau.md").doc_id == "bureau.md"
+
+
+def test_opening_with_a_corpus_indexes_what_changed(
+    opening: dict[str, Any], folder: Path, toy_encoder: ToyEncoder
+) -> None:
+    assert doc_ids(Citadelle.open(**opening)) == ["bureau.md", "projet.md"]
+    toy_encoder.encoded.clear()
+    assert doc_ids(Citadelle.open(**opening)) == ["bureau.md", "projet.md"]
+    assert toy_encoder.encoded == []
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    (folder / "projet.md").unlink()
+    assert doc_ids(Citadelle.open(**opening)) == ["bureau.md", "neuf.txt"]
+    assert toy_encoder.encoded == ["Neuf\nUn document neuf."]
+
+
+def test_opening_without_a_corpus_takes_the_index_as_it_is(
+    opening: dict[str, Any], folder: Path
+) -> None:
+    Citadelle.open(**opening)
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    rest = {name: value for name, value in opening.items() if name != "corpus"}
+    assert doc_ids(Citadelle.open(**rest)) == ["bureau.md", "projet.md"]
+    assert doc_ids(Citadelle.open(update=True, **rest)) == ["bureau.md", "neuf.txt", "projet.md"]
+
+
+def test_opening_with_another_corpus_follows_it(opening: dict[str, Any], tmp_path: Path) -> None:
+    Citadelle.open(**opening)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("Une phrase.", encoding="utf-8")
+    assert doc_ids(Citadelle.open(**{**opening, "corpus": other})) == ["a.txt"]
+
+
+def test_an_index_made_otherwise_is_refused_unless_the_corpus_is_given(
+    opening: dict[str, Any],
+) -> None:
+    Citadelle.open(**opening)
+    with pytest.raises(IndexMismatch, match="chunk_tokens = 64.*citadelle index"):
+        Citadelle.open(index=opening["index"], chunk_tokens=128)
+    assert Citadelle.open(**{**opening, "chunk_tokens": 128}).manifest["chunk_tokens"] == 128
+
+
+def test_refresh_takes_up_a_new_generation(opening: dict[str, Any], folder: Path) -> None:
+    citadelle = Citadelle.open(**opening)
+    assert not citadelle.refresh()
+    (folder / "neuf.txt").write_text("La certification du zèbre.", encoding="utf-8")
+    # Another process would do this.
+    settings = Settings(corpus=folder, index=opening["index"], chunk_tokens=64)
+    build_index([folder], settings, ToyEncoder())
+    assert "neuf.txt" not in doc_ids(citadelle)
+    assert citadelle.refresh()
+    assert not citadelle.refresh()
+    assert "neuf.txt" in doc_ids(citadelle)
+    assert citadelle.search("zèbre").hits[0].chunk.doc_id == "neuf.txt"
+    assert citadelle.retriever.invoke("zèbre", k=1)[0].metadata["doc_id"] == "neuf.txt"
+
+
+def test_index_reports_and_is_used_at_once(opening: dict[str, Any], folder: Path) -> None:
+    citadelle = Citadelle.open(**opening)
+    (folder / "vide.md").write_text("", encoding="utf-8")
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    report = citadelle.index()
+    assert (report.added, [s.path for s in report.skipped]) == (("neuf.txt",), ["vide.md"])
+    assert citadelle.skipped == report.skipped
+    assert citadelle.text("neuf") == "Un document neuf."
+
+
+def test_a_corpus_that_does_not_exist(opening: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CitadelleError, match="no file or folder .*absent"):
+        Citadelle.open(**{**opening, "corpus": tmp_path / "absent"})
+
+
+def test_settings_are_checked(opening: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="Unknown setting 'colour'"):
+        Citadelle.open(**opening, colour="blue")
+    with pytest.raises(ConfigurationError, match="abstain_below"):
+        Citadelle.open(**opening, abstain_below=2)
+    always = Citadelle.open(**opening, abstain_below=0.0)
+    assert not always.ask("Quelle certification ?").abstained

@@ -25,6 +25,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # A defect must show a plain traceback: rich's would print the locals, documents included.
     pretty_exceptions_enable=False,
     help="Measure Citadelle on questions whose answers are known.",

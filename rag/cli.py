@@ -72,7 +72,7 @@ QuestionArgument = Annotated[
 def index(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Folders or files to index (default: corpus)."),
+        typer.Argument(metavar="PATH", help="Folders or files to index (default: corpus)."),
     ] = None,
     index_folder: IndexOption = None,
     as_json: JsonOption = False,
@@ -186,7 +186,11 @@ def sources(index_folder: IndexOption = None, as_json: JsonOption = False) -> No
             }
         )
         return
-    table = Table("Document", "Title", "Language", "Passages", "Tags", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # A name that is cut or folded cannot be given to another command.
+    table.add_column("Document", no_wrap=True)
+    for heading in ("Title", "Language", "Passages", "Tags"):
+        table.add_column(heading, overflow="fold")
     for source in found:
         tags = source.metadata.get("tags", ())
         table.add_row(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         "fr", description="Language of the page, and of answers whose question's is not clear."
     )
     port: int = Field(8501, ge=1, le=65535, description="Port of the page, on 127.0.0.1.")
+
+    @field_validator("corpus", "index", "cache")
+    @classmethod
+    def _expand(cls, path: Path) -> Path:
+        return path.expanduser()
 
     @classmethod
     def settings_customise_sources(

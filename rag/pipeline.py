@@ -17,6 +17,7 @@ from rag.encoder import Encoder, Progress, open_encoder
 from rag.errors import DocumentNotFound, IndexMismatch, IndexMissing, InvalidQuestion
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
+from rag.questions import asked_for
 from rag.reader import Evidence, EvidenceReader
 from rag.retrieval import Filters, HybridRetriever
 from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
@@ -140,7 +141,9 @@ class Citadelle:
             asked, k=self.settings.read_passages, language=language, filters=filters
         )
         retrieved = time.perf_counter()
-        reading = reader.read(asked, language, ranking, index.documents)
+        reading = reader.read(
+            asked, language, ranking, index.documents, focus=_focus(asked, question)
+        )
         composer = Composer(self.settings.language, self.settings.abstain_below)
         answer = composer.compose(question.strip(), language, reading, index.documents)
         end = time.perf_counter()
@@ -213,3 +216,12 @@ class Citadelle:
         if language == "unknown":
             language = detect(asked)
         return asked, language
+
+
+def _focus(asked: str, question: str) -> str:
+    """Return the user's own words where they say what kind of thing is asked for.
+
+    "Où siège le BCC ?" then "et sa date de création ?" asks for a date; then "et l'ENISA ?"
+    asks again for what the earlier question did.
+    """
+    return question if asked_for(question) != "other" else asked

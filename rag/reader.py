@@ -41,8 +41,14 @@ class Reader(Protocol):
         language: Language,
         ranking: Ranking,
         documents: Documents,
+        *,
+        focus: str | None = None,
     ) -> Reading:
-        """Return the supporting units of the passages and how answerable the question is."""
+        """Return the supporting units of the passages and how answerable the question is.
+
+        `focus` is the part of the question that says what kind of thing is asked for, where
+        an earlier question was carried over; the whole of it when not given.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +129,15 @@ class EvidenceReader:
         language: Language,
         ranking: Ranking,
         documents: Documents,
+        *,
+        focus: str | None = None,
     ) -> list[Evidence]:
         """Return every unit of the passages with its evidence, best first."""
         if not ranking.hits:
             return []
         (asked,) = self._encoder.token_vectors([question], query=True)
-        asks = asked_for(question)
+        focus = focus or question
+        asks = asked_for(focus)
         evidence = []
         passages = self._read_passages(ranking, documents)
         for number, (hit, passage) in enumerate(zip(ranking.hits, passages, strict=True)):
@@ -153,7 +162,7 @@ class EvidenceReader:
                         ),
                         coverage=covered(text),
                         passage_coverage=covered(document.plain[start:end]),
-                        form=_form(question, asks, unit, text, names_it),
+                        form=_form(focus, asks, unit, text, names_it),
                         foreign=language not in ("unknown", document.language),
                     )
                 )
@@ -179,14 +188,17 @@ class EvidenceReader:
         language: Language,
         ranking: Ranking,
         documents: Documents,
+        *,
+        focus: str | None = None,
     ) -> Reading:
         """Return the units that answer the question: one, a whole list, or a few."""
-        evidence = self.evidence(question, language, ranking, documents)
+        focus = focus or question
+        evidence = self.evidence(question, language, ranking, documents, focus=focus)
         if not evidence:
             return Reading(ranking.hits, tuple(() for _ in ranking.hits), 0.0)
         best = evidence[0]
-        chosen = _whole_list(question, evidence, documents) or _close_to_best(
-            question, evidence, documents
+        chosen = _whole_list(focus, evidence, documents) or _close_to_best(
+            focus, evidence, documents
         )
         spans: list[tuple[Span, ...]] = []
         for number in range(len(ranking.hits)):
@@ -195,8 +207,8 @@ class EvidenceReader:
         return Reading(
             passages=ranking.hits,
             spans=tuple(spans),
-            answerability=_answerability(question, evidence, chosen, documents),
-            short=_short(question, best, documents) if len(chosen) == 1 else None,
+            answerability=_answerability(question, focus, evidence, chosen, documents),
+            short=_short(focus, best, documents) if len(chosen) == 1 else None,
         )
 
 
@@ -287,7 +299,11 @@ def _enumeration_after(
 
 
 def _answerability(
-    question: str, evidence: Sequence[Evidence], chosen: Sequence[Evidence], documents: Documents
+    question: str,
+    focus: str,
+    evidence: Sequence[Evidence],
+    chosen: Sequence[Evidence],
+    documents: Documents,
 ) -> float:
     """Return how likely it is that the chosen units answer the question, in [0, 1].
 
@@ -307,7 +323,7 @@ def _answerability(
         + _LEAD * min(max(lead, 0.0), _LEAD_CAP)
         + _NEAR * min(max((best.hit.dense or 0.0) - _NEAR_MIDDLE, -_NEAR_RANGE), _NEAR_RANGE)
         - _NO_SHARED_WORD * (max(e.passage_coverage for e in chosen) == 0)
-        - _NO_FORM * lacks_form(question, text)
+        - _NO_FORM * lacks_form(focus, text)
     )
     if not best.foreign:
         # Names are translated between languages (Allemagne, Germany), so only within one

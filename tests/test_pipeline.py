@@ -186,13 +186,14 @@ def test_threads_get_what_one_gets(citadelle: Citadelle) -> None:
         "What is BCC also called?",
     ] * 4
 
-    def told(answer: Answer) -> tuple[Any, ...]:
-        return answer.text, answer.short_answer, answer.citations, round(answer.confidence, 1)
-
-    alone = [told(citadelle.ask(question)) for question in questions]
+    alone = [citadelle.ask(question) for question in questions]
     with ThreadPoolExecutor(8) as threads:
-        together = [told(answer) for answer in threads.map(citadelle.ask, questions)]
-    assert together == alone
+        together = list(threads.map(citadelle.ask, questions))
+    for one, other in zip(alone, together, strict=True):
+        assert (one.text, one.short_answer) == (other.text, other.short_answer)
+        assert one.citations == other.citations
+        # How texts are padded into batches moves the last digits.
+        assert one.confidence == pytest.approx(other.confidence, abs=0.02)
 
 
 def test_timings_add_up(citadelle: Citadelle) -> None:
@@ -223,7 +224,7 @@ def test_a_question_of_20000_characters(citadelle: Citadelle) -> None:
 
 @pytest.mark.parametrize("doc_id", ["absent.md", "", "Belgian", "../corpus"])
 def test_an_unknown_document(citadelle: Citadelle, doc_id: str) -> None:
-    with pytest.raises(DocumentNotFound, match="There is no document.*citadelle sources"):
+    with pytest.raises(DocumentNotFound, match=r"There is no document.*citadelle sources"):
         citadelle.text(doc_id)
 
 
@@ -299,7 +300,7 @@ def test_an_index_made_otherwise_is_refused_unless_the_corpus_is_given(
     opening: dict[str, Any],
 ) -> None:
     Citadelle.open(**opening)
-    with pytest.raises(IndexMismatch, match="chunk_tokens = 64.*citadelle index"):
+    with pytest.raises(IndexMismatch, match=r"chunk_tokens = 64.*citadelle index"):
         Citadelle.open(index=opening["index"], chunk_tokens=128)
     assert Citadelle.open(**{**opening, "chunk_tokens": 128}).manifest["chunk_tokens"] == 128
 
@@ -307,7 +308,7 @@ def test_an_index_made_otherwise_is_refused_unless_the_corpus_is_given(
 def test_refresh_takes_up_a_new_generation(opening: dict[str, Any], folder: Path) -> None:
     citadelle = Citadelle.open(**opening)
     assert not citadelle.refresh()
-    (folder / "neuf.txt").write_text("La certification du zèbre.", encoding="utf-8")
+    (folder / "neuf.txt").write_text("Un zèbre dort.", encoding="utf-8")
     # Another process would do this.
     settings = Settings(corpus=folder, index=opening["index"], chunk_tokens=64)
     build_index([folder], settings, ToyEncoder())
@@ -330,7 +331,7 @@ def test_index_reports_and_is_used_at_once(opening: dict[str, Any], folder: Path
 
 
 def test_a_corpus_that_does_not_exist(opening: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(CitadelleError, match="no file or folder .*absent"):
+    with pytest.raises(CitadelleError, match=r"no file or folder .*absent"):
         Citadelle.open(**{**opening, "corpus": tmp_path / "absent"})
 
 

@@ -35,6 +35,12 @@ SUFFIXES: dict[str, Format] = {
     ".docx": "docx",
 }
 
+# Notes lie among pictures and other attachments, which nobody takes for documents.
+_ATTACHMENTS = frozenset(
+    ".avif .bmp .css .gif .heic .ico .jpeg .jpg .js .json .m4a .mov .mp3 .mp4 .ogg .otf .png .svg "
+    ".tif .tiff .ttf .wav .webm .webp .woff .woff2 .zip".split()
+)
+
 
 def parse(source: str, doc_id: str, *, format: Literal["markdown", "text"]) -> Document:
     """Understand a text that was already decoded. Never raises, whatever the text."""
@@ -122,7 +128,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str, str | None]]:
                 found.append((_identifier(path.relative_to(root)), path, "is a link to a folder"))
         for name in files:
             path = Path(folder, name)
-            if not _is_hidden(name):
+            if not _is_hidden(name) and path.suffix.lower() not in _ATTACHMENTS:
                 problem = None if path.suffix.lower() in SUFFIXES else _unsupported(path)
                 found.append((_identifier(path.relative_to(root)), path, problem))
     for doc_id, path, problem in sorted(found, key=lambda entry: entry[0]):

@@ -18,17 +18,17 @@ ABSTENTION: Mapping[str, str] = {
 }
 
 _LEAD_IN: Mapping[str, str] = {
-    "fr": "Selon « {title} » :",
+    "fr": "Selon «\u00a0{title}\u00a0»\u00a0:",
     "en": "According to “{title}”:",
     "nl": "Volgens “{title}”:",
 }
 _LEAD_IN_SEVERAL: Mapping[str, str] = {
-    "fr": "Selon les documents :",
+    "fr": "Selon les documents\u00a0:",
     "en": "According to the documents:",
     "nl": "Volgens de documenten:",
 }
 _QUOTES: Mapping[str, tuple[str, str]] = {
-    "fr": ("« ", " »"),
+    "fr": ("«\u00a0", "\u00a0»"),
     "en": ("“", "”"),
     "nl": ("“", "”"),
 }

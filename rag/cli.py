@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -219,7 +220,7 @@ def text(
 ) -> None:
     """Print the canonical text of a document, the one that citations count in."""
     with _open(index_folder) as citadelle:
-        sys.stdout.write(citadelle.text(doc_id))
+        _write(citadelle.text(doc_id))
 
 
 @app.command()
@@ -273,15 +274,15 @@ def serve(
 
 def main() -> NoReturn:
     """Run the command line; a `CitadelleError` is one line on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # Documents hold characters that a console's own code page lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     try:
-        app(standalone_mode=True)
+        app()
     except CitadelleError as error:
         _err().print(Text(str(error), style="red"), soft_wrap=True)
         sys.exit(1)
-    except BrokenPipeError:
-        # `citadelle text … | head` closes the pipe early, which is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(0)
 
 
@@ -296,8 +297,17 @@ def _err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `citadelle text … | head` closes the pipe early, which is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def _print_answer(answer: Answer, citadelle: Citadelle) -> None:
@@ -347,7 +357,10 @@ _STAGES = {
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show each stage of long work on stderr, where a person looks at it."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=_err(), transient=True) as bars:
+    console = _err()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:

@@ -32,24 +32,25 @@ Asks = Literal[
     "other",
 ]
 
+_OFFICES = (
+    r"(directeur|directrice|president\w*|ambassad\w+|chef|cheffe|ministre|commandant|patron|"
+    r"director|chair\w*|head|minister|commander|ambassador|boss|voorzitter|hoofd|bevelhebber|baas|"
+    r"leider)\b"
+)
+
 # Patterns over folded text; the first that matches decides.
 _PATTERNS: tuple[tuple[Asks, str], ...] = (
     (
         "person",
-        r"(\b(comment s'appelle|quel est le nom|name of|naam van)\b.*\b"
-        r"(directeur|directrice|president|"
-        r"ambassad|chef|ministre|commandant|director|chair|head|minister|commander|voorzitter|"
-        r"hoofd|ambassadeur|bevelhebber)|"
-        r"\bqui (est|dirige|preside|commande)\b|\bwho (heads?|leads?|chairs?|runs|commands)\b|"
-        r"\bwho is the\b.*\b(director|chair\w*|head|president|minister|commander|ambassador)\b|"
-        r"\bwie (leidt|(is )?de (directeur|voorzitter|baas|leider|minister|"
-        r"commandant|ambassadeur)))",
+        rf"(\b(comment s'appelle|quel est le nom|name of|naam van|hoe heet)\b.*\b{_OFFICES}|"
+        rf"\b(qui|who|wie) (est|is)\b(?: \S+){{0,3}} {_OFFICES}|\bwie (is )?de {_OFFICES}|"
+        r"\bqui (dirige|preside|commande)\b|\bwho (heads?|leads?|chairs?|runs|commands)\b|"
+        r"\bwie leidt\b)",
     ),
     (
         "alias",
         r"\b(autres? noms?|alias|aussi appele|egalement appele|s'appelle|surnom|"
-        r"nom complet|noms? de|"
-        r"also (called|known)|other names?|aka|full name|"
+        r"nom complet|also (called|known)|other names?|aka|full name|"
         r"ook (genoemd|bekend)|andere (naam|namen)|volledige naam|heet)\b",
     ),
     (
@@ -60,14 +61,19 @@ _PATTERNS: tuple[tuple[Asks, str], ...] = (
     ),
     (
         "date",
-        r"\b(quand|quelle (date|annee)|en quelle annee|depuis quand|a quelle date|date de|annee|"
-        r"when|what (year|date)|which (year|date)|since when|what day|"
-        r"wanneer|welk jaar|welke datum|sinds wanneer|in welk jaar)\b",
+        # "quand" and "when" also join clauses; they ask only where they open the question.
+        r"(^(et |mais |and |en )?(c'est |depuis |de |since )?(quand|when|wanneer|sinds wanneer)\b|"
+        r"\bdepuis quand\b|\bsince when\b|\bc'est quand\b|"
+        r"\b(quelle|en quelle|a quelle) (date|annee)\b|\bdate (de|d'|a laquelle)|^(date|annee)\b|"
+        r"\bannee de\b|\b(what|which) (year|date|day)\b|\b(welk|in welk) jaar\b|\bwelke datum\b|"
+        r"\bsinds wanneer\b)",
     ),
     (
         "contact",
-        r"\b(telephone|numero de (tel|portable)|phone|telefoon\w*|courriel|e-?mails?|mailadres|"
-        r"adresses?|address|adres|postcode|site (web|internet)|website)\b",
+        r"(\b(telephone|numero de (tel|portable)|phone|telefoon\w*|courriel|e-?mails?|mailadres|"
+        r"postcode|site (web|internet)|website)\b|"
+        r"(^|\b(l'|une |d'|quelle ))adresse\b|\b(the|an|its|postal|street|what) address\b|"
+        r"\b(het|een|welk|wat is het) (post|mail)?adres\b)",
     ),
     (
         "amount",
@@ -77,9 +83,10 @@ _PATTERNS: tuple[tuple[Asks, str], ...] = (
     ),
     (
         "number",
-        r"\b(combien|quel (nombre|montant|age|pourcentage)|quelle (duree|taille|proportion)|"
-        r"how (many|long|old|often)|what (number|percentage|age|amount)|"
-        r"hoeveel|hoe (lang|oud|vaak|groot)|welk (aantal|percentage|bedrag))\b",
+        r"\b(combien|quel (est le )?(nombre|age|pourcentage)|"
+        r"quelle (est la )?(duree|taille|proportion)|"
+        r"how (many|long|old|often)|what (is the )?(number|percentage|age)|"
+        r"hoeveel|hoe (lang|oud|vaak|groot)|welk (aantal|percentage))\b",
     ),
     (
         "place",
@@ -97,9 +104,11 @@ _PATTERNS: tuple[tuple[Asks, str], ...] = (
 _COMPILED = tuple((asks, re.compile(pattern)) for asks, pattern in _PATTERNS)
 
 _LIST = re.compile(
-    r"(\b(des)?quel(le)?s\b|\b(enumer\w*|citez|cite|citer|nommez|listez?|lister|liste des?)\b|"
+    r"(\b(les|aux|des)?quel(le)?s\b|"
+    r"\b(enumer\w*|citez|cite|citer|nommez|listez?|lister|liste des?)\b|"
     r"^\w+s (du|de la|des|de l'|of|van)\b|"
-    r"\bwhat are\b|\bwhich (\w+ ){0,3}\w+s\b|\bwhat (\w+ ){0,2}\w+s (are|do|have)\b|\blist\b|"
+    r"\bwhat are\b|\bwhich (\w+ ){0,3}\w*[^\Wsu]s\b|"
+    r"\bwhat (\w+ ){0,2}\w*[^\Wsu]s (are|do|have)\b|\blist\b|"
     r"\bname (the|all|some)\b|\bwhat are\b|\btasks\b|\bmissions\b|"
     r"\bwat zijn\b|\bwelke (\w+ ){0,2}\w+(en|s)\b|\bnoem\b|\bopsomming\b|\blijst\b|\btaken\b)"
 )
@@ -194,8 +203,9 @@ def lacks_form(question: str, text: str) -> bool:
     return form is not None and form.search(text) is None
 
 
+# A capital that does not open a sentence, an acronym, or a number.
 _NAME = re.compile(
-    r"(?<=[\w,'’«(] )[A-ZÀ-Ý][\w.-]+|(?<=['’])[A-ZÀ-Ý][\w.-]+|\b[A-Z]{2}[\w.-]*|\b\d+\b"
+    r"""(?:(?<=[^.?!\s] )|(?<=['’"“«(\[])|(?<=«\u00a0))[A-ZÀ-Ý][\w.-]+|\b[A-Z]{2}[\w.-]*|\b\d+\b"""
 )
 
 

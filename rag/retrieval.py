@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
 from rag.encoder import Encoder
@@ -69,6 +73,24 @@ class HybridRetriever(BaseRetriever):
             )
             for hit in ranking.hits
         ]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filters: Filters | None = None,
+    ) -> list[LangChainDocument]:
+        # LangChain's own version passes neither on.
+        return await run_in_executor(
+            None,
+            self._get_relevant_documents,
+            query,
+            run_manager=run_manager.get_sync(),
+            k=k,
+            filters=filters,
+        )
 
     def rank(
         self,
@@ -149,9 +171,9 @@ class HybridRetriever(BaseRetriever):
 
 def _matches(document: Document, key: str, value: str) -> bool:
     if key in ("doc", "doc_id"):
-        return document.doc_id.startswith(value)
+        return fold(document.doc_id).startswith(fold(value))
     if key == "language":
-        return document.language == value
+        return document.language == fold(value)
     # `tag` finds the list `tags`, as a person would expect.
     found = document.metadata.get(key, document.metadata.get(f"{key}s", ()))
     values = (found,) if isinstance(found, str) else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -377,6 +378,26 @@ def test_text_is_utf_8_whatever_the_console(
         sys.stdout.flush()
         assert written.getvalue().decode("utf-8") == "La cible 🎯 est là."
     assert run.code == 0
+
+
+def test_a_pipe_that_closes_early_is_no_error(
+    citadelle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citadelle("index")
+
+    class Closed(io.StringIO):
+        """What `citadelle text … | head` leaves to write to."""
+
+        def write(self, _: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        def fileno(self) -> int:
+            return file.fileno()
+
+    with (tmp_path / "pipe").open("w") as file, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Closed())
+        run = citadelle("text", "bureau.md")
+    assert (run.code, run.err.strip()) == (0, "")
 
 
 # --- doctor and serve ---------------------------------------------------------------------

@@ -37,8 +37,13 @@ SUFFIXES: dict[str, Format] = {
 
 # Notes lie among pictures and other attachments, which nobody takes for documents.
 _ATTACHMENTS = frozenset(
-    ".avif .bmp .css .gif .heic .ico .jpeg .jpg .js .json .m4a .mov .mp3 .mp4 .ogg .otf .png .svg "
-    ".tif .tiff .ttf .wav .webm .webp .woff .woff2 .zip".split()
+    f".{suffix}"
+    for group in (
+        ("avif", "bmp", "gif", "heic", "ico", "jpeg", "jpg", "png", "svg", "tif", "tiff", "webp"),
+        ("m4a", "mov", "mp3", "mp4", "ogg", "wav", "webm"),
+        ("css", "js", "json", "otf", "ttf", "woff", "woff2", "zip"),
+    )
+    for suffix in group
 )
 
 

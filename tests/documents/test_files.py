@@ -191,7 +191,8 @@ def test_read_folder(tmp_path: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {name}\n\nTexte.")
-    (folder / "image.png").write_bytes(b"x")
+    (folder / "image.png").write_bytes(b"x")  # an attachment, no document
+    (folder / "table.csv").write_bytes(b"x")
     (folder / "boucle").symlink_to(".")
     other.mkdir()
     (other / "b.md").write_text("Autre.")
@@ -205,7 +206,7 @@ def test_read_folder(tmp_path: Path) -> None:
         "a/z.md",
         "b.md",
         ("boucle", "is a link to a folder"),
-        ("image.png", "unsupported format .png"),
+        ("table.csv", "unsupported format .csv"),
         "é.md",
         ("b.md", f"has the same name as {folder / 'b.md'}, which was read first"),
         "seul.md",

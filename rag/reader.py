@@ -203,7 +203,7 @@ class EvidenceReader:
         spans: list[tuple[Span, ...]] = []
         for number in range(len(ranking.hits)):
             mine = sorted((e for e in chosen if e.passage == number), key=lambda e: e.unit.start)
-            spans.append(tuple(Span(e.unit.start, e.unit.end, e.score) for e in mine))
+            spans.append(_quoted(mine, documents))
         return Reading(
             passages=ranking.hits,
             spans=tuple(spans),
@@ -256,17 +256,28 @@ def _whole_list(
 ) -> list[Evidence]:
     """Return every item of the list that the best unit stands in, when a list is asked for."""
     best = evidence[0]
-    document = documents[best.hit.chunk.doc_id]
     passage = sorted((e for e in evidence if e.passage == best.passage), key=lambda e: e.unit.start)
     items = [e for e in passage if e.unit.kind == "item"]
-    text = document.plain[best.unit.start : best.unit.end].rstrip()
-    introduces = text.endswith(":")
+    introduces = _introduces(best, documents)
     if len(items) < _SHORTEST_LIST or not (best.unit.kind == "item" or introduces):
         return []
     if wants_list(question):
         return items
     # A lead-in that says it itself is quoted with what it introduces, not cut at its colon.
     return [best, *items] if introduces else []
+
+
+def _quoted(chosen: Sequence[Evidence], documents: Documents) -> tuple[Span, ...]:
+    """Return what is quoted of one passage: each unit, a lead-in together with its list."""
+    spans = tuple(Span(e.unit.start, e.unit.end, e.score) for e in chosen)
+    if len(spans) > 1 and _introduces(chosen[0], documents):
+        return (Span(spans[0].start, spans[-1].end, spans[0].score),)
+    return spans
+
+
+def _introduces(evidence: Evidence, documents: Documents) -> bool:
+    plain = documents[evidence.hit.chunk.doc_id].plain
+    return plain[evidence.unit.start : evidence.unit.end].rstrip().endswith(":")
 
 
 def _close_to_best(

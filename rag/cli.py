@@ -283,6 +283,10 @@ def main() -> NoReturn:
     except CitadelleError as error:
         _err().print(Text(str(error), style="red"), soft_wrap=True)
         sys.exit(1)
+    except OSError as error:
+        # A full disk behind a redirection, for one.
+        _err().print(Text(f"Writing failed: {error.strerror or error}.", style="red"))
+        sys.exit(1)
     sys.exit(0)
 
 

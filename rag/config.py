@@ -115,5 +115,7 @@ def load_settings(**overrides: Any) -> Settings:
             f"Setting '{name}' (from an argument, CITADELLE_{name.upper()} or {SETTINGS_FILE}): "
             f"{first['msg'].lower()}, not {first['input']!r}."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{SETTINGS_FILE} is not valid TOML: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"{SETTINGS_FILE} cannot be read: {error.strerror}.") from error

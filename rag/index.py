@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ _COLLECTION = "passages"
 _REPAIR = "Run 'citadelle index' to rebuild it."
 # The live generation and the one before it, which readers may still have open.
 _KEPT_GENERATIONS = 2
+_GENERATION = re.compile(r"\d{8}T\d{12}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Index:
             self.documents = {d.doc_id: d for d in _read_documents(folder / "documents.jsonl")}
             self.chunks = tuple(_read_chunks(folder / "chunks.jsonl", self.documents))
             self.lexical = LexicalIndex.load(folder / "lexical")
-            self._collection = _open_collection(folder / "chroma")
+            self._client, self._collection = _open_collection(folder / "chroma")
             stored = self._collection.count()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IndexDamaged(
@@ -129,6 +131,10 @@ class Index:
                     f"the settings say {value}. {_REPAIR}"
                 )
         return cls(folder, manifest)
+
+    def close(self) -> None:
+        """Release the files of the generation; the index cannot be searched afterwards."""
+        self._client.close()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -219,11 +225,9 @@ def is_stale(manifest: Mapping[str, Any], paths: Sequence[Path] | None = None) -
 
 def _signature(paths: Sequence[Path]) -> str:
     entries = []
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                stat = file.stat()
-                entries.append(f"{file.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}")
+    for file in sources.files(paths):
+        stat = file.stat()
+        entries.append(f"{file.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}")
     return _digest("\n".join(entries))
 
 
@@ -327,9 +331,7 @@ def _build(
             "chunks": len(chunks),
             "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         }
-        (generation / "manifest.json").write_text(
-            json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8"
-        )
+        (generation / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="ascii")
         _switch(root, name)
     except BaseException:
         shutil.rmtree(generation, ignore_errors=True)
@@ -345,7 +347,8 @@ def _switch(root: Path, name: str) -> None:
 
 
 def _remove_old(root: Path, keep: str) -> None:
-    generations = sorted(path for path in root.iterdir() if path.is_dir())
+    # Only what was made here: the folder may hold other things of its owner.
+    generations = sorted(path for path in root.iterdir() if _GENERATION.fullmatch(path.name))
     for old in [path for path in generations if path.name != keep][: -(_KEPT_GENERATIONS - 1)]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -378,7 +381,9 @@ def _previous(root: Path, identity: Mapping[str, Any]) -> _Previous | None:
         manifest = read_manifest(folder)
         if any(manifest.get(name) != value for name, value in identity.items()):
             return _Previous(manifest["documents"], {})
-        stored = _open_collection(folder / "chroma").get(include=["embeddings", "metadatas"])
+        client, collection = _open_collection(folder / "chroma")
+        stored = collection.get(include=["embeddings", "metadatas"])
+        client.close()
         digests = [metadata["digest"] for metadata in stored["metadatas"]]
         return _Previous(
             manifest["documents"], dict(zip(digests, stored["embeddings"], strict=True))
@@ -408,7 +413,8 @@ def _embed(
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    # A file name on Linux need not be UTF-8.
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # --- Files of a generation ----------------------------------------------------------------
@@ -483,13 +489,14 @@ def _client(path: Path) -> Any:
     )
 
 
-def _open_collection(path: Path) -> Any:
+def _open_collection(path: Path) -> tuple[Any, Any]:
     from chromadb.errors import ChromaError
 
     if not path.is_dir():
         raise OSError(f"{path.name} is missing")
     try:
-        return _client(path).get_collection(_COLLECTION, embedding_function=None)
+        client = _client(path)
+        return client, client.get_collection(_COLLECTION, embedding_function=None)
     except (ChromaError, RuntimeError) as error:
         raise ValueError(str(error)) from error
 
@@ -521,3 +528,4 @@ def _write_collection(
                 for chunk, text in zip(chunks[part], texts[part], strict=True)
             ],
         )
+    client.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from rag.answering import Composer
 from rag.config import Settings, load_settings
 from rag.conversation import standalone
 from rag.encoder import Encoder, Progress, open_encoder
-from rag.errors import DocumentNotFound, IndexMismatch, IndexMissing, InvalidQuestion
+from rag.errors import DocumentNotFound, IndexDamaged, IndexMismatch, IndexMissing, InvalidQuestion
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
 from rag.questions import asked_for
@@ -23,6 +23,13 @@ from rag.retrieval import Filters, HybridRetriever
 from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
 
 __all__ = ["Citadelle"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    index: Index
+    retriever: HybridRetriever
+    reader: EvidenceReader
 
 
 class Citadelle:
@@ -35,6 +42,7 @@ class Citadelle:
         self.settings = settings
         self.encoder = encoder
         self._lock = threading.Lock()
+        self._retired: Index | None = None
         self._use(index)
 
     @classmethod
@@ -58,8 +66,8 @@ class Citadelle:
         update = update or corpus is not None
         try:
             opened = Index.open(in_force, encoder)
-        except (IndexMissing, IndexMismatch) as error:
-            if isinstance(error, IndexMismatch) and not update:
+        except (IndexMissing, IndexMismatch, IndexDamaged) as error:
+            if not isinstance(error, IndexMissing) and not update:
                 raise
             build_index([in_force.corpus], in_force, encoder, progress)
             opened = Index.open(in_force, encoder)
@@ -80,36 +88,47 @@ class Citadelle:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        return None
+        self.close()
+
+    def close(self) -> None:
+        """Release the files of the index."""
+        for index in (self._retired, self._live.index):
+            if index is not None:
+                index.close()
 
     def _use(self, index: Index) -> None:
-        self._index = index
-        self._retriever = HybridRetriever(
-            index=index, encoder=self.encoder, candidates=self.settings.candidates
+        # Published in one step: a question is answered from one generation from end to end.
+        self._live = _Live(
+            index,
+            HybridRetriever(index=index, encoder=self.encoder, candidates=self.settings.candidates),
+            EvidenceReader(self.encoder, index.lexical),
         )
-        self._reader = EvidenceReader(self.encoder, index.lexical)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
         """What the index says of itself: encoder, dimension, chunking, corpus hash."""
-        return self._index.manifest
+        return self._live.index.manifest
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The source files that could not be read when the index was built."""
-        return self._index.skipped
+        return self._live.index.skipped
 
     @property
     def retriever(self) -> HybridRetriever:
         """The LangChain retriever over the live index."""
-        return self._retriever
+        return self._live.retriever
 
     def refresh(self) -> bool:
         """Take up a newer generation of the index; return whether there was one."""
         live = current_generation(self.settings.index)
         with self._lock:
-            if live is None or live == self._index.folder:
+            if live is None or live == self._live.index.folder:
                 return False
+            # The generation before may still be answering; the one before that is not.
+            if self._retired is not None:
+                self._retired.close()
+            self._retired = self._live.index
             self._use(Index.open(self.settings, self.encoder))
             return True
 
@@ -136,16 +155,16 @@ class Citadelle:
         """
         begin = time.perf_counter()
         asked, language = self._understand(question, history)
-        index, retriever, reader = self._index, self._retriever, self._reader
-        ranking = retriever.rank(
+        live = self._live
+        ranking = live.retriever.rank(
             asked, k=self.settings.read_passages, language=language, filters=filters
         )
         retrieved = time.perf_counter()
-        reading = reader.read(
-            asked, language, ranking, index.documents, focus=_focus(asked, question)
+        reading = live.reader.read(
+            asked, language, ranking, live.index.documents, focus=_focus(asked, question)
         )
         composer = Composer(self.settings.language, self.settings.abstain_below)
-        answer = composer.compose(question.strip(), language, reading, index.documents)
+        answer = composer.compose(question.strip(), language, reading, live.index.documents)
         end = time.perf_counter()
         return replace(
             answer,
@@ -165,19 +184,19 @@ class Citadelle:
     ) -> Ranking:
         """Return the `k` best passages for a question, best first."""
         asked, language = self._understand(question, history)
-        return self._retriever.rank(asked, k=k, language=language, filters=filters)
+        return self._live.retriever.rank(asked, k=k, language=language, filters=filters)
 
     def evidence(self, question: str, ranking: Ranking) -> list[Evidence]:
         """Return every unit of the passages with what speaks for it, best first."""
         asked, language = self._understand(question, ())
-        return self._reader.evidence(asked, language, ranking, self._index.documents)
+        return self._live.reader.evidence(asked, language, ranking, self._live.index.documents)
 
     def document(self, doc_id: str) -> Document:
         """Return a document by its identifier or a unique beginning of it.
 
         Raises `DocumentNotFound`.
         """
-        documents = self._index.documents
+        documents = self._live.index.documents
         if doc_id in documents:
             return documents[doc_id]
         starting = [name for name in documents if name.startswith(doc_id)]
@@ -195,7 +214,7 @@ class Citadelle:
 
     def sources(self) -> tuple[Source, ...]:
         """Return the indexed documents."""
-        return self._index.sources()
+        return self._live.index.sources()
 
     def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
         text = " ".join(question.split())

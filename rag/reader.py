@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,6 +115,8 @@ _NO_SHARED_WORD = 1.5
 _NO_SHARED_WORD_FOREIGN = 0.5
 _NO_FORM = 4.0
 _NO_NAME = 3.0
+# The row of a card on something that the question does not name.
+_OTHER_SUBJECT = 2.0
 # At most 400 kB each: 100 MB.
 _CACHED_PASSAGES = 250
 
@@ -334,6 +336,7 @@ def _answerability(
     others = [e.score for e in evidence if id(e) not in ids]
     lead = best.score - max(others) if others else _LEAD_CAP
     text = " ".join(document.plain[e.unit.start : e.unit.end] for e in chosen)
+    row = best.unit.kind in ("fact", "property")
     middle = _NEAR_MIDDLE_FOREIGN if best.foreign else _NEAR_MIDDLE
     no_shared_word = _NO_SHARED_WORD_FOREIGN if best.foreign else _NO_SHARED_WORD
     logit = (
@@ -341,7 +344,8 @@ def _answerability(
         + _LEAD * min(max(lead, 0.0), _LEAD_CAP)
         + _NEAR * min(max((best.hit.dense or 0.0) - middle, -_NEAR_RANGE), _NEAR_RANGE)
         - no_shared_word * (max(e.passage_coverage for e in chosen) == 0)
-        - _NO_FORM * lacks_form(focus, text)
+        - _NO_FORM * (lacks_form(focus, text) or (row and asked_for(focus) == "person"))
+        - _OTHER_SUBJECT * (row and best.form < _ASKED_ROW)
     )
     if not best.foreign:
         # Names are translated between languages (Allemagne, Germany), so only within one
@@ -352,10 +356,20 @@ def _answerability(
 
 def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:
     """Return which share of the names in a question stands nowhere in or above a passage."""
-    mentioned = [set(surface_tokens(name)) for name in names(question)]
     above = [*_subjects(document), *hit.chunk.heading_path]
     seen = set(surface_tokens(" ".join([*above, hit.chunk.text])))
-    return sum(not name <= seen for name in mentioned) / max(len(mentioned), 1)
+    mentioned = names(question)
+    absent = {name for name in mentioned if not _stands_in(name, seen)}
+    # NIS2 is not NIS, and no other name makes up for it.
+    if any(any(c.isdigit() for c in name) for name in absent):
+        return 1.0
+    return len(absent) / max(len(mentioned), 1)
+
+
+def _stands_in(name: str, seen: Set[str]) -> bool:
+    tokens = surface_tokens(name)
+    # "CBM14" gives the whole and its parts; either will do.
+    return bool(tokens) and (tokens[0] in seen or set(tokens[1:] or tokens) <= seen)
 
 
 def _short(question: str, best: Evidence, documents: Documents) -> tuple[int, Span] | None:

@@ -112,12 +112,13 @@ class HybridRetriever(BaseRetriever):
             return Ranking(query, ())
         encoder: Encoder = self.encoder
         vector = encoder.encode_queries([query])[0]
-        cosines = dict(self.index.dense(vector, self.candidates, allowed))
+        candidates = max(self.candidates, k)
+        cosines = dict(self.index.dense(vector, candidates, allowed))
         bm25 = self.index.lexical.scores(query, language)
         if allowed is not None:
             outside = [c.doc_id not in set(allowed) for c in self.index.chunks]
             bm25[np.array(outside)] = 0.0
-        best = np.argsort(-bm25, kind="stable")[: self.candidates]
+        best = np.argsort(-bm25, kind="stable")[:candidates]
         by_words = [int(i) for i in best if bm25[i] > 0]
 
         # What only one retriever proposed is scored by the other too: no score is guessed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -181,3 +182,34 @@ def test_the_manifest_holds_its_identity(settings: Settings, toy: ToyEncoder) ->
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["encoder"], manifest["dimension"]) == ("toy", toy.dimension)
     assert len(manifest["corpus_hash"]) == 64
+
+
+def test_folders_that_are_no_generations_are_left_alone(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    for name in ("photos", "20200101", "zzz"):
+        (settings.index / name).mkdir(parents=True)
+    for number in range(3):
+        (folder / "neuf.txt").write_text(f"Version {number}.", encoding="utf-8")
+        build(settings, toy)
+    assert {"photos", "20200101", "zzz"} <= {path.name for path in settings.index.iterdir()}
+
+
+def test_a_file_name_that_is_not_utf_8_stops_nothing(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text("Un café.", encoding="utf-8")
+    (folder / os.fsdecode(b"z\xe9.xyz")).write_text("?", encoding="utf-8")
+    report = build(settings, toy)
+    assert len(report.added) == 3
+    assert len(Index.open(settings, toy).documents) == 3
+
+
+def test_hidden_files_do_not_make_an_index_stale(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    build(settings, toy)
+    (folder / ".obsidian").mkdir()
+    (folder / ".obsidian" / "workspace.json").write_text("{}")
+    (folder / "photo.png").write_bytes(b"x")
+    assert not is_stale(Index.open(settings, toy).manifest)

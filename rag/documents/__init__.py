@@ -99,6 +99,14 @@ def read_folder(
                 yield result
 
 
+def files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that `read_folder` would read, in its order."""
+    for root in paths:
+        for path, _, problem in _walk(root):
+            if problem is None and path.is_file():
+                yield path
+
+
 def _read_safely(path: Path, doc_id: str, max_bytes: int) -> Document | Skipped:
     try:
         return read(path, doc_id, max_bytes=max_bytes)

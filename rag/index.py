@@ -18,7 +18,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,8 @@ from rag.errors import (
     NothingToIndex,
 )
 from rag.lexical import LexicalIndex
-from rag.types import Block, Chunk, Document, OffsetMap, Segment, Skipped, Source
+from rag.storage import read_chunks, read_documents, write_chunks, write_documents
+from rag.types import Chunk, Document, Skipped, Source
 
 __all__ = [
     "Index",
@@ -95,8 +96,8 @@ class Index:
         self.folder = folder
         self.manifest = manifest
         try:
-            self.documents = {d.doc_id: d for d in _read_documents(folder / "documents.jsonl")}
-            self.chunks = tuple(_read_chunks(folder / "chunks.jsonl", self.documents))
+            self.documents = {d.doc_id: d for d in read_documents(folder / "documents.jsonl")}
+            self.chunks = tuple(read_chunks(folder / "chunks.jsonl", self.documents))
             self.lexical = LexicalIndex.load(folder / "lexical")
             self._client, self._collection = _open_collection(folder / "chroma")
             stored = self._collection.count()
@@ -313,8 +314,8 @@ def _build(
     generation = root / name
     generation.mkdir()
     try:
-        _write_documents(generation / "documents.jsonl", found)
-        _write_chunks(generation / "chunks.jsonl", chunks)
+        write_documents(generation / "documents.jsonl", found)
+        write_chunks(generation / "chunks.jsonl", chunks)
         LexicalIndex.build(texts, [by_id[c.doc_id].language for c in chunks]).save(
             generation / "lexical"
         )
@@ -417,66 +418,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-# --- Files of a generation ----------------------------------------------------------------
-
-
-def _write_documents(path: Path, found: Iterable[Document]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for document in found:
-            record = {
-                "doc_id": document.doc_id,
-                "title": document.title,
-                "text": document.text,
-                "plain": document.plain,
-                "metadata": document.metadata,
-                "language": document.language,
-                "content_hash": document.content_hash,
-                "blocks": [[b.kind, b.start, b.end, b.level] for b in document.blocks],
-                "offsets": [
-                    [s.plain_start, s.plain_end, s.start, s.end] for s in document.offsets.segments
-                ],
-            }
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def _read_documents(path: Path) -> Iterable[Document]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            record = json.loads(line)
-            record["metadata"] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in record["metadata"].items()
-            }
-            record["blocks"] = tuple(Block(*values) for values in record["blocks"])
-            record["offsets"] = OffsetMap(tuple(Segment(*v) for v in record["offsets"]))
-            yield Document(**record)
-
-
-def _write_chunks(path: Path, chunks: Iterable[Chunk]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for chunk in chunks:
-            record = [chunk.doc_id, chunk.start, chunk.end, list(chunk.heading_path)]
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def _read_chunks(path: Path, known: Mapping[str, Document]) -> Iterable[Chunk]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            doc_id, start, end, heading_path = json.loads(line)
-            document = known[doc_id]
-            yield Chunk(
-                chunk_id=f"{doc_id}:{start}-{end}",
-                doc_id=doc_id,
-                start=start,
-                end=end,
-                text=document.text[start:end],
-                heading_path=tuple(heading_path),
-                metadata={
-                    **document.metadata,
-                    "title": document.title,
-                    "language": document.language,
-                },
-            )
+# --- Chroma -------------------------------------------------------------------------------
 
 
 def _client(path: Path) -> Any:

@@ -615,3 +615,12 @@ def test_hostile_question_and_document_reach_no_widget_that_interprets(start: St
     labels = [item.label for item in (*page.button, *page.expander)]
     for written in (*labels, *(item.value for item in (*page.markdown, *page.text))):
         assert "example.org" not in written and ":material/home:" not in written
+
+
+def test_a_quote_of_an_older_document_is_not_marked_in_a_newer_one(start: Start) -> None:
+    old = quoting(document(), "Il garde la Meuse.", "Que garde le fort ?")
+    newer = replace(document(), content_hash="another")
+    page = start(FakeEngine(documents={NOTE: newer}, answer=old))
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert TEXTS["fr"].index_changed in shown(page)
+    assert not page.exception

@@ -18,6 +18,7 @@ ORDER = (
     "chunking",
     "encoder",
     "lexical",
+    "storage",
     "index",
     "retrieval",
     "questions",

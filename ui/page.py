@@ -11,7 +11,7 @@ from typing import Final, Literal, cast, get_args
 import streamlit as st
 
 from rag.config import load_settings
-from rag.errors import CitadelleError, IndexMissing, NothingToIndex
+from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
 from rag.types import Answer, Document, Source
 from ui import engine as engines
 from ui.engine import Engine, Opening, Progress
@@ -342,7 +342,11 @@ def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, tex
         answer = engine.ask(exchange.question, history=history)
         quoted = {citation.doc_id for citation in answer.citations}
         quoted |= {passage.doc_id for passage in answer.passages}
-        exchange.documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
+        documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
+        if any(documents[c.doc_id].content_hash != c.content_hash for c in answer.citations):
+            # Another visitor took up a new index in between: what is marked must be what is quoted.
+            raise IndexBusy(texts.index_changed)
+        exchange.documents = documents
         exchange.answer = answer
     except CitadelleError as error:
         exchange.error = str(error)

@@ -69,6 +69,7 @@ class Texts:
     question_empty: str
     question_too_long: str
     unexpected_error: str
+    index_changed: str
     passage: str
     passages: str
     whole_document: str
@@ -149,6 +150,7 @@ _FRENCH = _typeset(
         question_empty="Écrivez une question.",
         question_too_long="Cette question compte {length} caractères ; la limite est de {limit}. "
         "Elle est restée dans la zone de saisie : raccourcissez-la.",
+        index_changed="Les documents viennent de changer ; posez la question à nouveau.",
         unexpected_error="Cette question n’a pas pu être traitée ; le détail est dans le journal "
         "du serveur. La conversation est conservée.",
         passage="Passage cité",
@@ -210,6 +212,7 @@ _ENGLISH = Texts(
     question_empty="Write a question.",
     question_too_long="This question has {length} characters; the limit is {limit}. "
     "It is still in the box: please shorten it.",
+    index_changed="The documents have just changed; ask the question again.",
     unexpected_error="This question could not be handled; the server’s log has the details. "
     "The conversation is kept.",
     passage="Quoted passage",
@@ -270,6 +273,7 @@ _DUTCH = Texts(
     question_empty="Schrijf een vraag.",
     question_too_long="Deze vraag telt {length} tekens; de limiet is {limit}. "
     "Ze staat nog in het invoerveld: maak ze korter.",
+    index_changed="De documenten zijn zojuist gewijzigd; stel de vraag opnieuw.",
     unexpected_error="Deze vraag kon niet worden verwerkt; de details staan in het logboek van "
     "de server. Het gesprek blijft bewaard.",
     passage="Geciteerde passage",

@@ -12,7 +12,7 @@ export ANONYMIZED_TELEMETRY := False
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install lint eval bench screenshot clean
+.PHONY: help run test install lint eval baseline bench screenshot clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -30,8 +30,20 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-eval: $(RUN_STAMP) ## measure answers against the gold set
-	$(BIN)/python -m eval run eval/gold.jsonl --corpus corpus
+# What a measurement leaves to read; the baseline alone is part of the project.
+MEASURED := .citadelle/eval
+EVALUATE := $(BIN)/python -m eval run eval/gold.jsonl --corpus corpus \
+  --json $(MEASURED)/gold.json --html $(MEASURED)/gold.html
+
+eval: $(RUN_STAMP) ## measure answers against the gold set; fail when they got worse
+	@mkdir -p $(MEASURED)
+	$(EVALUATE) --baseline eval/baselines/gold.json --gate
+	@echo "To read it, open $(MEASURED)/gold.html in a browser."
+
+baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
+	@mkdir -p $(MEASURED)
+	$(EVALUATE)
+	$(BIN)/python -m eval baseline $(MEASURED)/gold.json
 
 bench: $(RUN_STAMP) ## measure speed and fusion
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

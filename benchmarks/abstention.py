@@ -14,8 +14,9 @@ from data import arguments
 from rich.console import Console
 from rich.table import Table
 
-from eval.dataset import Item, load_squad, write_corpus
-from eval.measures import contains
+from eval.dataset import Item
+from eval.matching import contains
+from eval.squad import load_squad, write_corpus
 from rag import Citadelle
 from rag.config import Settings
 from rag.types import Answer

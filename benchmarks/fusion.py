@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from eval.dataset import Dataset, load_squad, write_corpus
-from eval.measures import contains
+from eval.dataset import Dataset
+from eval.matching import contains
+from eval.squad import load_squad, write_corpus
 from rag import Citadelle
 from rag.language import detect
 

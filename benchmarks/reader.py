@@ -21,8 +21,9 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 import rag.reader as reader
-from eval.dataset import Dataset, load_squad, write_corpus
-from eval.measures import contains
+from eval.dataset import Dataset
+from eval.matching import contains
+from eval.squad import load_squad, write_corpus
 from rag import Citadelle
 from rag.reader import Evidence
 

@@ -1,4 +1,4 @@
-"""The command line of the evaluation: `python -m eval run`, `squad` and `compare`."""
+"""The command line of the evaluation: `python -m eval`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +14,23 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eval.dataset import Dataset, load_gold, load_squad, write_corpus
-from eval.experiment import measure, open_system
-from eval.report import page, print_comparison, print_run
-from eval.runs import compare_runs, gate, load_run, save_run
+from eval import check, harvest
+from eval.comparison import baseline_of, compare_runs, gate
+from eval.dataset import Dataset, load_gold
+from eval.experiment import configuration, measure, open_system
+from eval.journal import Journal
+from eval.page import comparison_page, run_page
+from eval.report import print_comparison, print_matrix, print_run
+from eval.runs import load_run, save_run
+from eval.squad import load_squad, write_corpus
+from eval.summary import language_matrix
 from rag.config import Settings, load_settings
 from rag.errors import CitadelleError, DatasetError
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130
+BASELINES = Path("eval/baselines")
 
 app = typer.Typer(
     add_completion=False,
@@ -32,46 +42,37 @@ app = typer.Typer(
     help="Measure Citadelle on questions whose answers are known.",
 )
 
+CorpusOption = Annotated[
+    Path | None, typer.Option(help="Folder of documents; else that of the settings.")
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the run to this file.")]
+HtmlOption = Annotated[Path | None, typer.Option(help="Write a readable page to this file.")]
+BaselineOption = Annotated[Path | None, typer.Option(help="Compare with this earlier run.")]
+GateOption = Annotated[
+    bool, typer.Option("--gate", help="Fail when a measure falls below the baseline.")
+]
 
 
 @app.command()
 def run(
     gold: Annotated[Path, typer.Argument(help="Questions, one JSON object a line.")],
-    corpus: Annotated[
-        Path | None, typer.Option(help="Folder of documents; else that of the settings.")
-    ] = None,
+    corpus: CorpusOption = None,
     json: JsonOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write a readable page to this file.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="Compare with this earlier run.")] = None,
-    check: Annotated[
-        bool, typer.Option("--gate", help="Fail when a measure falls below the baseline.")
-    ] = False,
+    html: HtmlOption = None,
+    baseline: BaselineOption = None,
+    gated: GateOption = False,
 ) -> None:
     """Ask the questions of a gold file over a corpus, and print the measures."""
-    if check and baseline is None:
-        raise typer.BadParameter("--gate needs --baseline RUN.", param_hint="--gate")
     # Everything that can be wrong is found before the minutes are spent.
-    before = load_run(baseline) if baseline is not None else None
+    outputs = _outputs(json, html, baseline, gated)
     dataset = load_gold(gold)
-    _writable(json, html)
     settings = load_settings(corpus=corpus)
     if not settings.corpus.exists():
         raise DatasetError(f"{settings.corpus}: there is no such folder; name one with --corpus.")
     # The user's own index stays as it is: measuring another corpus must not replace it.
     place = hashlib.sha256(str(settings.corpus.resolve()).encode()).hexdigest()[:16]
     index = settings.cache / "eval" / "indexes" / f"{place}-{settings.fingerprint()}"
-    result = _measured(dataset, settings.corpus, index, json)
-    if html is not None:
-        _write(html, page(result))
-    if before is not None:
-        print_comparison(compare_runs(before, result), Console())
-    if check and before is not None:
-        fallen = gate(result, before)
-        for line in fallen:
-            typer.echo(line, err=True)
-        if fallen:
-            raise typer.Exit(1)
+    _finish(_measured(dataset, settings, settings.corpus, index), outputs)
 
 
 @app.command()
@@ -87,26 +88,70 @@ def squad(
         int | None, typer.Option(min=1, help="Ask this many questions, evenly spaced.")
     ] = None,
     json: JsonOption = None,
+    html: HtmlOption = None,
+    baseline: BaselineOption = None,
+    gated: GateOption = False,
 ) -> None:
     """Make the contexts of a SQuAD file the corpus, and ask its questions openly."""
+    outputs = _outputs(json, html, baseline, gated)
     dataset = load_squad(file, questions=questions, unanswerable=unanswerable, limit=limit)
-    _writable(json)
-    settings: Settings = load_settings()
+    settings = load_settings()
     try:
         root = write_corpus(dataset.contexts, settings.cache / "eval" / "corpora")
     except OSError as error:
         raise DatasetError(f"{settings.cache}: cannot be written ({error.strerror}).") from error
     index = root.with_name(f"{root.name}-index-{settings.fingerprint()}")
-    _measured(dataset, root / "corpus", index, json)
+    _finish(_measured(dataset, settings, root / "corpus", index), outputs)
 
 
 @app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="The earlier run.")],
     b: Annotated[Path, typer.Argument(help="The later run.")],
+    html: HtmlOption = None,
 ) -> None:
-    """Compare two runs item by item, with a paired permutation test."""
-    print_comparison(compare_runs(load_run(a), load_run(b)), Console())
+    """Compare two runs item by item, with paired tests."""
+    _writable(html)
+    before, after = load_run(a), load_run(b)
+    print_comparison(compare_runs(before, after), Console())
+    if html is not None:
+        _write(html, comparison_page(before, after))
+
+
+@app.command()
+def baseline(
+    run: Annotated[Path, typer.Argument(help="The run to hold later ones against.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Else eval/baselines/, under the name of the questions.")
+    ] = None,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(help="A least value, such as answer_recall=0.75 or nl.answer_recall=0.6."),
+    ] = None,
+) -> None:
+    """Keep a run as the baseline; tolerances and floors of the one before stay."""
+    measured = load_run(run)
+    target = out or BASELINES / f"{Path(measured['config']['dataset']['name']).stem}.json"
+    _writable(target)
+    earlier = load_run(target) if target.is_file() else None
+    save_run(baseline_of(measured, earlier, [_floor(text) for text in floor or ()]), target)
+    typer.echo(f"Written to {target}; earlier runs are compared with 'python -m eval compare'.")
+
+
+@app.command()
+def matrix(
+    runs: Annotated[list[Path], typer.Argument(help="Runs, over documents in any language.")],
+) -> None:
+    """Put runs together: language of the question by language of the document."""
+    items = [item for path in runs for item in load_run(path)["items"]]
+    if any("expected" not in item for item in items):
+        raise DatasetError("A baseline does not say the documents' languages; give whole runs.")
+    print_matrix(language_matrix(items), Console())
+
+
+app.command("check")(check.command)
+app.command("feedback")(harvest.feedback_command)
+app.command("harvest")(harvest.command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -118,22 +163,91 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _measured(dataset: Dataset, corpus: Path, index: Path, json: Path | None) -> dict[str, Any]:
-    with _progress() as progress:
-        stages: dict[str, Any] = {}
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    json: Path | None
+    html: Path | None
+    baseline: dict[str, Any] | None
+    gated: bool
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = progress.add_task(stage, total=total)
-            progress.update(stages[stage], completed=done, total=total)
 
-        with open_system(corpus, index, report) as system:
-            asking = progress.add_task("questions", total=len(dataset.items))
-            result = measure(system, dataset, lambda: progress.advance(asking))
-    if json is not None:
-        save_run(result, json)
-    print_run(result, Console())
+def _outputs(
+    json: Path | None, html: Path | None, baseline: Path | None, gated: bool
+) -> _Outputs:
+    if gated and baseline is None:
+        raise typer.BadParameter("--gate needs --baseline RUN.", param_hint="--gate")
+    before = load_run(baseline) if baseline is not None else None
+    _writable(json, html)
+    return _Outputs(json, html, before, gated)
+
+
+def _measured(dataset: Dataset, settings: Settings, corpus: Path, index: Path) -> dict[str, Any]:
+    """Ask every question, with what an earlier run that was stopped already has."""
+    total = len(dataset.items)
+    asked = 0
+    try:
+        with _progress() as progress:
+            stages: dict[str, Any] = {}
+
+            def report(stage: str, done: int, of: int) -> None:
+                if stage not in stages:
+                    stages[stage] = progress.add_task(stage, total=of)
+                progress.update(stages[stage], completed=done, total=of)
+
+            with open_system(corpus, index, report) as system:
+                folder = settings.cache / "eval" / "unfinished"
+                with Journal(folder, configuration(system, dataset)) as journal:
+                    if journal.records:
+                        typer.echo(
+                            f"Going on after {len(journal.records)} of {total} questions.", err=True
+                        )
+                    asking = progress.add_task("questions", total=total)
+
+                    def advance() -> None:
+                        nonlocal asked
+                        asked += 1
+                        progress.advance(asking)
+
+                    result = measure(system, dataset, advance, journal)
+                    journal.remove()
+    except KeyboardInterrupt:
+        typer.echo(
+            f"Stopped after {asked} of {total} questions; the same command goes on from there.",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
     return result
+
+
+def _finish(result: dict[str, Any], outputs: _Outputs) -> None:
+    if outputs.json is not None:
+        save_run(result, outputs.json)
+    print_run(result, Console())
+    before = outputs.baseline
+    if outputs.html is not None:
+        _write(outputs.html, run_page(result, before))
+    if before is None:
+        return
+    print_comparison(compare_runs(before, result), Console())
+    if outputs.gated:
+        fallen = gate(result, before)
+        for line in fallen:
+            typer.echo(line, err=True)
+        if fallen:
+            raise typer.Exit(1)
+        typer.echo("The gate is passed: no measure fell below the baseline or its floor.")
+
+
+def _floor(text: str) -> tuple[str, str, float]:
+    """Read `answer_recall=0.75`, or with a language before it, `nl.answer_recall=0.6`."""
+    name, _, value = text.partition("=")
+    part, dot, measure_name = name.partition(".")
+    try:
+        return (part, measure_name, float(value)) if dot else ("overall", name, float(value))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"'{text}' is not a floor; write answer_recall=0.75.", param_hint="--floor"
+        ) from error
 
 
 @contextmanager

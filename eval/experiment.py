@@ -1,38 +1,37 @@
-"""Ask a system every question of a dataset and record what came of it.
+"""Ask a system every question of a set, score each answer and record it.
 
-A run is a JSON object: `config`, `counts`, `measures` and `items`. Nothing in it depends
-on the clock except the timings, and no path of the machine is written into it.
+Three things are measured apart, so that a loss can be placed: retrieval alone (the
+ranking), reading alone (the gold passage given, no abstaining) and the answer from end to
+end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from eval import measures
-from eval.dataset import Dataset, Item
-from eval.runs import presentable
+from eval.dataset import Dataset, Item, resolve_document
+from eval.journal import Journal
+from eval.matching import contains
+from eval.runs import FORMAT, presentable, presentable_item
+from eval.summary import ABSTENTION_STAGES, summarise
+from eval.verbatim import locate, plain_quote
 from rag import Citadelle, __version__
 from rag.config import Settings
 from rag.errors import CitadelleError, DatasetError
 from rag.types import Answer, Document, Ranking, ScoredChunk, Source
 
-__all__ = [
-    "Outcome",
-    "QuoteError",
-    "System",
-    "measure",
-    "open_system",
-    "resolve_document",
-]
+__all__ = ["QuoteError", "System", "configuration", "measure", "open_system"]
 
 SEARCH_DEPTH = 10
-SLICES = ("lang", "type", "doc")
+# More passages than this are not looked through for the one with the evidence.
+_PASSAGES_OF_A_DOCUMENT = 1000
 
 
 class QuoteError(CitadelleError):
@@ -48,50 +47,32 @@ class System(Protocol):
     @property
     def manifest(self) -> Mapping[str, Any]: ...
 
+    @property
+    def reader(self) -> str: ...
+
     def ask(self, question: str, *, history: Sequence[str] = ()) -> Answer: ...
 
-    def search(self, question: str, *, k: int = 10, history: Sequence[str] = ()) -> Ranking: ...
+    def answer(
+        self,
+        question: str,
+        ranking: Ranking,
+        *,
+        history: Sequence[str] = (),
+        abstain_below: float | None = None,
+    ) -> Answer: ...
+
+    def search(
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Ranking: ...
 
     def document(self, doc_id: str) -> Document: ...
 
     def sources(self) -> tuple[Source, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one item; `error` is empty unless the system raised.
-
-    `evidence` and `answers` are in the document's plain text, and `doc_id` is resolved.
-    `scores` holds every item measure, `None` where it does not apply.
-    """
-
-    item: Item
-    doc_id: str
-    answer: Answer | None
-    ranking: Ranking | None
-    scores: Mapping[str, float | None]
-    groups: tuple[int, int] | None
-    error: str = ""
-
-    @property
-    def state(self) -> str:
-        if self.answer is None:
-            return "error"
-        return "abstained" if self.answer.abstained else "answered"
-
-    @property
-    def confidence(self) -> float:
-        return self.answer.confidence if self.answer is not None else 0.0
-
-    @property
-    def correct(self) -> bool:
-        """Tell whether answering helped: a right answer was said to an answerable question.
-
-        An abstention never is: the answer that was withheld is unknown, so on the
-        risk-coverage curve it is a loss, at its low confidence. A run with
-        `abstain_below` 0 gives the curve without that reserve.
-        """
-        return self.state == "answered" and self.scores["answer_recall"] == 1.0
 
 
 def open_system(
@@ -102,59 +83,47 @@ def open_system(
 
 
 def measure(
-    system: System, dataset: Dataset, advance: Callable[[], None] = lambda: None
+    system: System,
+    dataset: Dataset,
+    advance: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
     """Ask every question and return the run; `advance` is called after each.
 
+    Items that the `journal` already has are taken from it, the others are added to it.
     A `CitadelleError` on a question is its outcome, not the end of the run. Raises
     `QuoteError` when a citation is not in its document letter by letter, and
     `DatasetError` when an item names no document of the corpus or more than one.
     """
     documents = _Documents(system)
     known = [source.doc_id for source in system.sources()]
-    located = [_located(item, known, documents) for item in dataset.items]
-    outcomes, verified = [], 0
-    for item, doc_id, _ in located:
-        outcome = _outcome(system, item, doc_id, documents)
-        if outcome.answer is not None:
-            verified += _verify(outcome.answer, item, documents)
-        outcomes.append(outcome)
+    gold = [_locate(item, known, documents) for item in dataset.items]
+    done = journal.records if journal is not None else {}
+    records = []
+    for expected in gold:
+        record = done.get(expected.item.id)
+        if record is None:
+            record = presentable_item(_examine(system, expected, documents))
+            if journal is not None:
+                journal.add(record)
+        records.append(record)
         advance()
-    missing = [item.id for item, _, complete in located if not complete]
-    counts, figures = _tables(outcomes)
+    counts, tables = summarise(records)
     return presentable(
         {
-            "config": _config(system, dataset),
+            "format": FORMAT,
+            "config": configuration(system, dataset),
             "counts": {
-                "quotes_verified": verified,
-                "evidence_not_in_document": missing,
+                "quotes_verified": sum(
+                    len(record["given"]["citations"]) for record in records if record["given"]
+                ),
+                "evidence_not_in_document": [e.item.id for e in gold if not e.complete],
                 **counts,
             },
-            "measures": figures,
-            "items": [_item_record(outcome) for outcome in outcomes],
+            **tables,
+            "items": records,
         }
     )
-
-
-def resolve_document(name: str, known: Iterable[str]) -> str:
-    """Return the document whose identifier or file name is `name`, or alone begins with it.
-
-    Raises `DatasetError` when there is none or more than one.
-    """
-    known = sorted(known)
-    for matches in (
-        [doc_id for doc_id in known if name in (doc_id, PurePosixPath(doc_id).name)],
-        [
-            doc_id
-            for doc_id in known
-            if doc_id.startswith(name) or PurePosixPath(doc_id).name.startswith(name)
-        ],
-    ):
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise DatasetError(f"The document {name!r} may be any of {', '.join(matches)}.")
-    raise DatasetError(f"No document of the corpus is named or begins with {name!r}.")
 
 
 class _Documents:
@@ -175,80 +144,251 @@ class _Documents:
         return document.plain[low:high]
 
 
-def _located(item: Item, known: Sequence[str], documents: _Documents) -> tuple[Item, str, bool]:
-    """Return the item in plain text, its document, and whether all its evidence is in there."""
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """An item with its texts in plain text, and where they stand.
+
+    `places` are canonical offsets of each evidence, the first occurrence; evidence that
+    is not found word for word has none. `complete` tells that all of it is in the document.
+    """
+
+    item: Item
+    doc_id: str = ""
+    language: str = ""
+    places: tuple[tuple[int, int], ...] = ()
+    complete: bool = True
+
+    def groups_in(self, doc_id: str, text: str) -> list[int]:
+        """Return which groups of wanted evidence a plain text of a document holds."""
+        if not self.item.answerable or doc_id != self.doc_id:
+            return []
+        return [
+            number
+            for number, group in enumerate(self.item.wanted)
+            if any(contains(text, part) for part in group)
+        ]
+
+
+def _locate(item: Item, known: Sequence[str], documents: _Documents) -> _Expected:
     if not item.answerable:
-        return item, "", True
+        return _Expected(item)
     try:
         doc_id = resolve_document(item.doc, known)
     except DatasetError as error:
         raise DatasetError(f"Item {item.id}: {error}") from error
     document = documents[doc_id]
 
-    def plain(text: str) -> str:
+    def plain(texts: Sequence[str]) -> tuple[str, ...]:
         # Gold may quote the canonical text, with its marks; all comparing is done in plain text.
-        start = document.text.find(text)
-        if start < 0 or measures.contains(document.plain, text):
-            return text
-        return documents.plain(doc_id, start, start + len(text)) or text
+        return tuple(plain_quote(document, text) for text in texts)
 
     located = replace(
         item,
-        answers=tuple(map(plain, item.answers)),
-        evidence=tuple(map(plain, item.evidence)),
-        answer_groups=tuple(tuple(map(plain, group)) for group in item.answer_groups),
+        answers=plain(item.answers),
+        evidence=plain(item.evidence),
+        answer_groups=tuple(map(plain, item.answer_groups)),
     )
-    complete = all(measures.contains(document.plain, text) for text in located.evidence)
-    return located, doc_id, complete
+    places = [place for text in item.evidence if (place := locate(document, text)) is not None]
+    return _Expected(
+        located,
+        doc_id,
+        document.language,
+        tuple(document.offsets.to_canonical(*place) for place in places),
+        all(contains(document.plain, text) for text in located.evidence),
+    )
 
 
-def _outcome(system: System, item: Item, doc_id: str, documents: _Documents) -> Outcome:
-    answer: Answer | None = None
-    ranking: Ranking | None = None
-    error = ""
+def _examine(system: System, expected: _Expected, documents: _Documents) -> dict[str, Any]:
+    """Ask one question and return the record of the item."""
+    item = expected.item
     history = list(item.history)
+    answer = withheld = reading = None
+    ranking = Ranking(item.question, ())
+    passages: Sequence[ScoredChunk] = ()
+    error = ""
     # Asking comes first: what searching leaves in caches must not flatter the latency.
     try:
         answer = system.ask(item.question, history=history)
         ranking = system.search(item.question, k=SEARCH_DEPTH, history=history)
+        if item.answerable:
+            passages = _gold_passages(system, expected, documents)
+            # No threshold, here and below: both say what would have been answered.
+            if passages:
+                given = Ranking(item.question, tuple(passages))
+                reading = system.answer(item.question, given, history=history, abstain_below=0.0)
+            if answer.abstained:
+                read = Ranking(item.question, ranking.hits[: len(answer.passages)])
+                withheld = system.answer(item.question, read, history=history, abstain_below=0.0)
     except CitadelleError as raised:
         error = f"{type(raised).__name__}: {raised}"
+        answer = None
+    for said in (answer, withheld, reading):
+        if said is not None:
+            _verify(said, item, documents)
     scores: dict[str, float | None] = dict.fromkeys(measures.ITEM_MEASURES)
-    groups = None
     if item.answerable:
-        hits = ranking.hits if ranking is not None else ()
-        found = [_evidence_in(hit, item, doc_id, documents) for hit in hits]
-        scores |= measures.ranking_scores(found, len(item.wanted))
-        given = answer if answer is not None and not answer.abstained else None
-        text = _unmarked(given) if given is not None else ""
-        short = given.short_answer if given is not None else ""
-        groups = measures.groups_said(text, item.answers, item.answer_groups)
-        quotes = [
-            documents.plain(doc_id, cited.start, cited.end) if cited.doc_id == doc_id else None
-            for cited in (given.citations if given is not None else ())
+        found = [
+            frozenset(expected.groups_in(hit.chunk.doc_id, _plain(documents, hit)))
+            for hit in ranking.hits
         ]
-        precision, recall = measures.citation_scores(quotes, item.wanted, item.answers)
-        scores |= {
-            "EM": measures.exact_match(short, item.answers),
-            "F1": measures.token_f1(short, item.answers),
-            "answer_recall": measures.answer_recall(text, item.answers, item.answer_groups),
-            "citation_precision": precision,
-            "citation_recall": recall,
-        }
-    return Outcome(item, doc_id, answer, ranking, scores, groups, error)
+        scores |= measures.ranking_scores(found, len(item.wanted))
+        scores |= _answer_scores(expected, answer, documents)
+        # Reading applies where there was a passage to give; an error scores nothing everywhere.
+        if passages or error:
+            alone = _answer_scores(expected, reading, documents)
+            scores |= {f"reading_{name}": alone[name] for name in measures.READING_MEASURES}
+    given_record = _given(answer, expected, documents) if answer is not None else None
+    record = {
+        "id": item.id,
+        "lang": item.lang,
+        "type": item.type,
+        "question": item.question,
+        "history": history,
+        "answerable": item.answerable,
+        "expected": {
+            "doc_id": expected.doc_id,
+            "doc_language": expected.language,
+            "answers": list(item.answers),
+            "answer_groups": [list(group) for group in item.answer_groups],
+            "evidence": list(item.evidence),
+            "places": [list(place) for place in expected.places],
+            "passage": _passage_record(passages[0]) if passages else None,
+        },
+        "outcome": "error" if answer is None else "abstained" if answer.abstained else "answered",
+        "error": error or None,
+        "confidence": answer.confidence if answer is not None else 0.0,
+        "correct": bool(
+            answer is not None and not answer.abstained and scores["answer_recall"] == 1.0
+        ),
+        "withheld_correct": _withheld_correct(expected, answer, withheld, documents),
+        "groups_said": _groups_said(expected, answer),
+        "scores": scores,
+        "given": given_record,
+        "ranking": [
+            {
+                "chunk_id": hit.chunk.chunk_id,
+                "doc_id": hit.chunk.doc_id,
+                "start": hit.chunk.start,
+                "end": hit.chunk.end,
+                "score": hit.score,
+            }
+            for hit in ranking.hits
+        ],
+    }
+    return {**record, "stage": _stage(record, len(item.wanted))}
 
 
-def _evidence_in(
-    hit: ScoredChunk, item: Item, doc_id: str, documents: _Documents
-) -> frozenset[int]:
-    if hit.chunk.doc_id != doc_id:
-        return frozenset()
-    text = documents.plain(doc_id, hit.chunk.start, hit.chunk.end)
-    return frozenset(
-        index
-        for index, group in enumerate(item.wanted)
-        if any(measures.contains(text, part) for part in group)
+def _plain(documents: _Documents, hit: ScoredChunk) -> str:
+    return documents.plain(hit.chunk.doc_id, hit.chunk.start, hit.chunk.end)
+
+
+def _gold_passages(
+    system: System, expected: _Expected, documents: _Documents
+) -> tuple[ScoredChunk, ...]:
+    """Return the best passage with each group of evidence, ranked anew from 1.
+
+    Evidence that no passage holds whole has none.
+    """
+    item = expected.item
+    ranking = system.search(
+        item.question,
+        k=_PASSAGES_OF_A_DOCUMENT,
+        history=list(item.history),
+        filters={"doc": expected.doc_id},
     )
+    missing = set(range(len(item.wanted)))
+    chosen: list[ScoredChunk] = []
+    for hit in ranking.hits:
+        found = missing.intersection(
+            expected.groups_in(hit.chunk.doc_id, _plain(documents, hit)) if missing else ()
+        )
+        if found:
+            missing -= found
+            chosen.append(replace(hit, rank=len(chosen) + 1))
+    return tuple(chosen)
+
+
+def _answer_scores(
+    expected: _Expected, answer: Answer | None, documents: _Documents
+) -> dict[str, float | None]:
+    item = expected.item
+    given = answer if answer is not None and not answer.abstained else None
+    text = _unmarked(given) if given is not None else ""
+    short = given.short_answer if given is not None else ""
+    quotes = [
+        documents.plain(cited.doc_id, cited.start, cited.end)
+        if cited.doc_id == expected.doc_id
+        else None
+        for cited in (given.citations if given is not None else ())
+    ]
+    precision, recall = measures.citation_scores(quotes, item.wanted, item.answers)
+    return {
+        "EM": measures.exact_match(short, item.answers),
+        "F1": measures.token_f1(short, item.answers),
+        "answer_recall": measures.answer_recall(text, item.answers, item.answer_groups),
+        "citation_precision": precision,
+        "citation_recall": recall,
+    }
+
+
+def _groups_said(expected: _Expected, answer: Answer | None) -> list[int] | None:
+    if not expected.item.answerable:
+        return None
+    said = answer is not None and not answer.abstained
+    text = _unmarked(answer) if answer is not None and said else ""
+    return list(
+        measures.groups_said(text, expected.item.answers, expected.item.answer_groups)
+    )
+
+
+def _withheld_correct(
+    expected: _Expected,
+    answer: Answer | None,
+    withheld: Answer | None,
+    documents: _Documents,
+) -> bool | None:
+    if answer is None or not answer.abstained:
+        return None
+    if withheld is None:
+        return False
+    return _answer_scores(expected, withheld, documents)["answer_recall"] == 1.0
+
+
+def _given(answer: Answer, expected: _Expected, documents: _Documents) -> dict[str, Any]:
+    given = answer.to_dict()
+    for passage in given["passages"]:
+        text = documents.plain(passage["doc_id"], passage["start"], passage["end"])
+        passage["evidence"] = expected.groups_in(passage["doc_id"], text)
+    return given
+
+
+def _passage_record(hit: ScoredChunk) -> dict[str, Any]:
+    chunk = hit.chunk
+    return {"doc_id": chunk.doc_id, "start": chunk.start, "end": chunk.end, "text": chunk.text}
+
+
+def _stage(record: Mapping[str, Any], wanted: int) -> str:
+    """Return where the item ended, one of `summary.STAGES`.
+
+    A right answer is right, whatever passage it came from. Of the others the first thing
+    that went wrong counts: a piece of evidence that was not among the passages read, then
+    abstaining, then citing other passages than those with the evidence, then other words.
+    """
+    if record["outcome"] == "error":
+        return "error"
+    abstained = record["outcome"] == "abstained"
+    if not record["answerable"]:
+        return ABSTENTION_STAGES[abstained]
+    if record["correct"]:
+        return "right"
+    passages = record["given"]["passages"]
+    read = {group for passage in passages for group in passage["evidence"]}
+    cited = {group for passage in passages if passage["used"] for group in passage["evidence"]}
+    if len(read) < wanted:
+        return "not_retrieved"
+    if abstained:
+        return "wrongly_abstained"
+    return "not_chosen" if len(cited) < wanted else "wrong_span"
 
 
 def _unmarked(answer: Answer) -> str:
@@ -259,7 +399,7 @@ def _unmarked(answer: Answer) -> str:
     return text
 
 
-def _verify(answer: Answer, item: Item, documents: _Documents) -> int:
+def _verify(answer: Answer, item: Item, documents: _Documents) -> None:
     for citation in answer.citations:
         try:
             document = documents[citation.doc_id]
@@ -272,118 +412,15 @@ def _verify(answer: Answer, item: Item, documents: _Documents) -> int:
                 f"{citation.start} to {citation.end}, is not verbatim: {citation.quote[:80]!r} "
                 f"instead of {true[:80]!r}."
             )
-    return len(answer.citations)
 
 
-def _tables(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], dict[str, Any]]:
-    counts: dict[str, Any] = {"overall": _counts(outcomes)}
-    figures: dict[str, Any] = {"overall": _figures(outcomes)}
-    for name in SLICES:
-        parts: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
-            key = outcome.doc_id if name == "doc" else getattr(outcome.item, name)
-            parts.setdefault(key or "(none)", []).append(outcome)
-        counts[name] = {key: _counts(parts[key]) for key in sorted(parts)}
-        figures[name] = {key: _figures(parts[key]) for key in sorted(parts)}
-    return counts, figures
-
-
-def _counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Count the items and, in `measured`, how many each figure is the mean of.
-
-    `excluded` says how many were left out of it and why.
-    """
-    answerable = [outcome for outcome in outcomes if outcome.item.answerable]
-    states = [outcome.state for outcome in outcomes]
-    measured: dict[str, int] = {
-        name: sum(outcome.scores[name] is not None for outcome in outcomes)
-        for name in measures.ITEM_MEASURES
-    }
-    measured |= dict.fromkeys(measures.SET_MEASURES, len(outcomes))
-    measured |= dict.fromkeys(("latency_p50_ms", "latency_p95_ms"), len(_latencies(outcomes)))
-    return {
-        "items": len(outcomes),
-        "answerable": len(answerable),
-        "unanswerable": len(outcomes) - len(answerable),
-        "answered": states.count("answered"),
-        "abstained": states.count("abstained"),
-        "errors": states.count("error"),
-        "measured": measured,
-        "excluded": {
-            "unanswerable_from_retrieval_and_answer_measures": len(outcomes) - len(answerable),
-            "without_citation_from_citation_precision": len(answerable)
-            - measured["citation_precision"],
-            "without_timing_from_latency": len(outcomes) - measured["latency_p50_ms"],
-        },
-    }
-
-
-def _figures(outcomes: Sequence[Outcome]) -> dict[str, float | None]:
-    figures: dict[str, float | None] = {
-        name: measures.mean(
-            [value for outcome in outcomes if (value := outcome.scores[name]) is not None]
-        )
-        for name in measures.ITEM_MEASURES
-    }
-    figures |= measures.abstention(
-        [(outcome.item.answerable, outcome.state == "abstained") for outcome in outcomes]
-    )
-    figures["AURC"] = measures.aurc(
-        [(outcome.confidence, float(not outcome.correct)) for outcome in outcomes]
-    )
-    latencies = _latencies(outcomes)
-    figures["latency_p50_ms"] = measures.percentile(latencies, 50)
-    figures["latency_p95_ms"] = measures.percentile(latencies, 95)
-    return figures
-
-
-def _latencies(outcomes: Sequence[Outcome]) -> list[float]:
-    return [
-        outcome.answer.timings["total_ms"]
-        for outcome in outcomes
-        if outcome.answer is not None and "total_ms" in outcome.answer.timings
-    ]
-
-
-def _item_record(outcome: Outcome) -> dict[str, Any]:
-    item = outcome.item
-    return {
-        "id": item.id,
-        "lang": item.lang,
-        "type": item.type,
-        "question": item.question,
-        "history": list(item.history),
-        "answerable": item.answerable,
-        "expected": {
-            "doc_id": outcome.doc_id,
-            "answers": list(item.answers),
-            "answer_groups": [list(group) for group in item.answer_groups],
-            "evidence": list(item.evidence),
-        },
-        "outcome": outcome.state,
-        "error": outcome.error or None,
-        "confidence": outcome.confidence,
-        "correct": outcome.correct,
-        "groups_said": list(outcome.groups) if outcome.groups else None,
-        "scores": dict(outcome.scores),
-        "given": outcome.answer.to_dict() if outcome.answer is not None else None,
-        "ranking": [
-            {
-                "chunk_id": hit.chunk.chunk_id,
-                "doc_id": hit.chunk.doc_id,
-                "start": hit.chunk.start,
-                "end": hit.chunk.end,
-                "score": hit.score,
-            }
-            for hit in (outcome.ranking.hits if outcome.ranking is not None else ())
-        ],
-    }
-
-
-def _config(system: System, dataset: Dataset) -> dict[str, Any]:
+def configuration(system: System, dataset: Dataset) -> dict[str, Any]:
+    """Return all that the figures depend on, so that the run can be made again."""
     return {
         "settings": system.settings.model_dump(mode="json"),
         "fingerprint": system.settings.fingerprint(),
+        "encoder": system.manifest.get("encoder"),
+        "reader": system.reader,
         # The list of all files is in its corpus hash; the clock says nothing about the run.
         "manifest": {
             name: value
@@ -401,6 +438,11 @@ def _sources_sha256() -> str:
     """Hash the code that was run: it says more than a commit when files were edited since."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for file in sorted(path for part in ("rag", "eval") for path in (root / part).rglob("*.py")):
+    for file in _sources(root):
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for package in ("rag", "eval"):
+        yield from sorted((root / package).rglob("*.py"))

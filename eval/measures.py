@@ -7,37 +7,33 @@ apply to the item, which is then counted as excluded. Their definitions:
 - `EM`, `F1`: the short answer against the gold answers, see `exact_match` and `token_f1`.
 - `answer_recall`: the answer's text says a gold answer (one of every group), see `answer_recall`.
 - `citation_precision`, `citation_recall`: see `citation_scores`.
+- `reading_*`: the same of an answer for which the gold passage was given and the threshold
+  taken away.
 - `abstention_*` and `AURC`: over a set of items, see `abstention` and `risk_coverage`.
 """
 
 from __future__ import annotations
 
-import re
-import string
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from itertools import product
 
 import ir_measures
-import numpy as np
 from ir_measures import RR, R, nDCG
+
+from eval.matching import answer_tokens, common_run, contains, words
+from eval.statistics import mean
 
 __all__ = [
     "ITEM_MEASURES",
+    "READING_MEASURES",
     "SET_MEASURES",
     "abstention",
     "answer_recall",
     "aurc",
     "citation_scores",
-    "contains",
     "exact_match",
-    "fold",
     "groups_said",
-    "mean",
-    "paired_permutation",
-    "percentile",
     "ranking_scores",
     "risk_coverage",
     "token_f1",
@@ -45,88 +41,18 @@ __all__ = [
 
 RANKING_MEASURES = ("R@1", "R@5", "R@10", "RR@10", "nDCG@10")
 ANSWER_MEASURES = ("EM", "F1", "answer_recall", "citation_precision", "citation_recall")
-ITEM_MEASURES = RANKING_MEASURES + ANSWER_MEASURES
+# What is measured of reading alone too, under names that begin with "reading_".
+READING_MEASURES = ("EM", "F1", "answer_recall", "citation_precision")
+ITEM_MEASURES = (
+    RANKING_MEASURES + ANSWER_MEASURES + tuple(f"reading_{name}" for name in READING_MEASURES)
+)
 SET_MEASURES = ("abstention_precision", "abstention_recall", "abstention_F1", "AURC")
 DEPTH = 10
 
-# Below this many differing items every sign pattern is enumerated and the test is exact.
-EXACT_DIFFERENCES = 12
-PERMUTATIONS = 10_000
-SEED = 20_240_229
-
-_LOOKALIKES = str.maketrans(
-    {
-        **dict.fromkeys("’‘ʼ‛′`´", "'"),
-        **dict.fromkeys("«»“”„‟″", '"'),
-        **dict.fromkeys("‐‑‒–—−", "-"),
-        **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
-    }
-)
-_ELISIONS = re.compile(r"(?<!\w)(?:[ld]'|'t(?!\w))")
-_ARTICLES = frozenset(("le", "la", "les", "un", "une", "des", "du", "the", "a", "de", "het", "een"))
-_VOWELS = frozenset("aeiouhéèêëàâîïôùûœæ")
-
-
-def fold(text: str) -> str:
-    """Return the text with case, white space, quotes and dashes made equal; accents stay."""
-    text = unicodedata.normalize("NFC", text).translate(_LOOKALIKES)
-    return " ".join(text.split()).casefold()
-
-
-def contains(text: str, part: str) -> bool:
-    """Tell whether the folded text holds the folded part, without cutting a word or number.
-
-    "NIS" is not in "administration", nor "27" in "2027", nor "5" in "1,5". A part of
-    several words may touch a letter, because sources glue words ("networkle groupe").
-    """
-    text, part = fold(text), fold(part)
-    if not part:
-        return False
-    start = text.find(part)
-    while start >= 0:
-        end = start + len(part)
-        before, after = text[max(0, start - 2) : start], text[end : end + 2]
-        if _free(before[::-1], part[0], part) and _free(after, part[-1], part):
-            return True
-        start = text.find(part, start + 1)
-    return False
-
-
-def _free(beyond: str, edge: str, part: str) -> bool:
-    """Tell whether a match may end at `edge`; `beyond`, two characters, is read outwards."""
-    if not beyond or not edge.isalnum():
-        return True
-    if edge.isdigit():
-        decimal = beyond[0] in ".," and beyond[1:2].isdigit()
-        return not (beyond[0].isdigit() or decimal or (" " not in part and beyond[0].isalpha()))
-    return " " in part or not beyond[0].isalnum()
-
-
-def answer_tokens(text: str) -> list[str]:
-    """Return the words that EM and F1 compare.
-
-    As in SQuAD (Rajpurkar et al., 2016): folded, punctuation deleted, articles removed;
-    here French (with elided l' and d'), English and Dutch articles, and accents kept.
-    "an" counts as an article only before a vowel: "1 an" is a year in French.
-    A text that consists of articles alone ("A") is kept as it is.
-    """
-    folded = fold(text)
-    words = _unpunctuated(_ELISIONS.sub("", folded)).split()
-    kept = [
-        word
-        for index, word in enumerate(words)
-        if word not in _ARTICLES
-        and not (word == "an" and index + 1 < len(words) and words[index + 1][0] in _VOWELS)
-    ]
-    return kept or words or folded.split()
-
-
-def _unpunctuated(text: str) -> str:
-    return "".join(
-        character
-        for character in text
-        if character not in string.punctuation and unicodedata.category(character)[0] != "P"
-    )
+# Half of the evidence's words in a row, but no less than five words where it has them:
+# how much of an evidence a citation must quote. See `citation_scores`.
+COVERED = 0.5
+SHORT_RUN = 5
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
@@ -201,31 +127,33 @@ def citation_scores(
 
     `quotes` are the cited texts, `None` for one of another document than the evidence's;
     `wanted` is the evidence in groups of alternatives.
-    A citation is right when it contains an answer or an evidence, or lies within an
-    evidence. An evidence is covered by a citation that contains it, lies within it, or
-    contains an answer which the evidence contains too. Precision is the share of right
-    citations, recall the share of groups with covered evidence.
+    A citation covers an evidence when the longest run of words that both have is at least
+    half of the evidence (`COVERED`), and at least 5 words (`SHORT_RUN`) or all of it: two
+    words in common prove nothing where the evidence has four. Or when it is itself a piece
+    of the evidence, so that the run is at least half of the citation and at least 2 words
+    (or all of the evidence), and says an answer that the evidence says. An answer that
+    stands elsewhere in the document covers nothing, for a word proves nothing by itself.
+    Precision is the share of citations that cover an evidence, recall the share of groups
+    with covered evidence.
     """
-    evidence = [text for group in wanted for text in group]
-    cited = [quote for quote in quotes if quote is not None]
-    right = sum(
-        any(contains(quote, text) for text in (*evidence, *answers))
-        or any(contains(text, quote) for text in evidence)
-        for quote in cited
-    )
-    covered = sum(
-        any(_covers(quote, text, answers) for quote in cited for text in group) for group in wanted
-    )
-    precision = right / len(quotes) if quotes else None
-    return precision, covered / len(wanted)
+    covered = [
+        frozenset(
+            number
+            for number, group in enumerate(wanted)
+            if quote is not None and any(_covers(quote, text, answers) for text in group)
+        )
+        for quote in quotes
+    ]
+    precision = sum(map(bool, covered)) / len(quotes) if quotes else None
+    return precision, len(frozenset().union(*covered)) / len(wanted)
 
 
 def _covers(quote: str, evidence: str, answers: Sequence[str]) -> bool:
-    return (
-        contains(quote, evidence)
-        or contains(evidence, quote)
-        or any(contains(quote, answer) and contains(evidence, answer) for answer in answers)
-    )
+    run, length = common_run(quote, evidence), len(words(evidence))
+    if run >= COVERED * length and run >= min(SHORT_RUN, length):
+        return True
+    piece = run >= COVERED * len(words(quote)) and run >= min(2, length)
+    return piece and any(contains(quote, text) and contains(evidence, text) for text in answers)
 
 
 def abstention(outcomes: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
@@ -274,35 +202,3 @@ def aurc(points: Sequence[tuple[float, float]]) -> float | None:
     "Bias-reduced uncertainty estimation for deep neural classifiers", section 2).
     """
     return mean([risk for _, risk in risk_coverage(points)])
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """Return the arithmetic mean, `None` of nothing."""
-    return sum(values) / len(values) if values else None
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the percentile with linear interpolation, `None` of nothing."""
-    return float(np.percentile(np.asarray(values), percent)) if values else None
-
-
-def paired_permutation(differences: Sequence[float]) -> float:
-    """Return the two-sided p-value of a paired permutation test on a mean difference.
-
-    The sign of each item's difference is flipped at random (Smucker, Allan and Carterette,
-    2007, "A comparison of statistical significance tests for information retrieval
-    evaluation"): all patterns for up to 12 differing items, else 10,000 patterns with a
-    fixed seed and the observed one counted among them. No difference gives 1.
-    """
-    changed = np.asarray([value for value in differences if value != 0.0])
-    if changed.size == 0:
-        return 1.0
-    # Sums of floats in another order may differ in the last digit: these are ties.
-    observed = abs(float(changed.sum())) - 1e-9
-    if changed.size <= EXACT_DIFFERENCES:
-        signs = np.asarray(list(product((-1.0, 1.0), repeat=changed.size)))
-        return float(np.mean(np.abs(signs @ changed) >= observed))
-    generator = np.random.default_rng(SEED)
-    signs = generator.choice((-1.0, 1.0), size=(PERMUTATIONS, changed.size))
-    extreme = int(np.sum(np.abs(signs @ changed) >= observed))
-    return (extreme + 1) / (PERMUTATIONS + 1)

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
 
     corpus: Path = Field(Path("corpus"), description="Folder or file with the source documents.")
     index: Path = Field(Path(".citadelle/index"), description="Folder that holds the index.")
+    data: Path = Field(
+        Path("data"),
+        description="Folder that holds feedback on answers; it is made when the first is given.",
+    )
     cache: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),
         description="Folder for converted encoders; can be deleted at any time.",
@@ -68,7 +72,7 @@ class Settings(BaseSettings):
     )
     port: int = Field(8501, ge=1, le=65535, description="Port of the page, on 127.0.0.1.")
 
-    @field_validator("corpus", "index", "cache")
+    @field_validator("corpus", "index", "data", "cache")
     @classmethod
     def _expand(cls, path: Path) -> Path:
         return path.expanduser()

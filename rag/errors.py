@@ -15,6 +15,7 @@
     ├── DocumentNotFound            no document has this identifier
     ├── InvalidQuestion             the question is empty or too long
     ├── InvalidFilter               a filter is malformed
+    ├── FeedbackError               the feedback cannot be read or kept, or is malformed
     └── DatasetError                an evaluation file is malformed
 
 The message says what happened, to which file or setting, and what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "DatasetError",
     "DocumentNotFound",
     "EncoderError",
+    "FeedbackError",
     "IndexBusy",
     "IndexDamaged",
     "IndexMismatch",
@@ -96,6 +98,10 @@ class InvalidQuestion(CitadelleError):
 
 class InvalidFilter(CitadelleError):
     """Report a filter that is malformed."""
+
+
+class FeedbackError(CitadelleError):
+    """Report feedback that cannot be read or kept, or that is malformed."""
 
 
 class DatasetError(CitadelleError):

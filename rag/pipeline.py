@@ -115,6 +115,11 @@ class Citadelle:
         return self._live.index.skipped
 
     @property
+    def reader(self) -> str:
+        """The name of what reads the passages, for the record of a measurement."""
+        return self._live.reader.name
+
+    @property
     def retriever(self) -> HybridRetriever:
         """The LangChain retriever over the live index."""
         return self._live.retriever
@@ -160,11 +165,7 @@ class Citadelle:
             asked, k=self.settings.read_passages, language=language, filters=filters
         )
         retrieved = time.perf_counter()
-        reading = live.reader.read(
-            asked, language, ranking, live.index.documents, focus=_focus(asked, question)
-        )
-        composer = Composer(self.settings.language, self.settings.abstain_below)
-        answer = composer.compose(question.strip(), language, reading, live.index.documents)
+        answer = self._answer(live, question, asked, language, ranking)
         end = time.perf_counter()
         return replace(
             answer,
@@ -174,6 +175,37 @@ class Citadelle:
                 "total_ms": (end - begin) * 1000,
             },
         )
+
+    def answer(
+        self,
+        question: str,
+        ranking: Ranking,
+        history: Sequence[str | Turn] = (),
+        abstain_below: float | None = None,
+    ) -> Answer:
+        """Answer a question from given passages, such as those of `search`.
+
+        `abstain_below` stands in for the setting; 0 gives the best answer there is, however
+        unsure. Timings are left empty.
+        """
+        asked, language = self._understand(question, history)
+        return self._answer(self._live, question, asked, language, ranking, abstain_below)
+
+    def _answer(
+        self,
+        live: _Live,
+        question: str,
+        asked: str,
+        language: Language,
+        ranking: Ranking,
+        abstain_below: float | None = None,
+    ) -> Answer:
+        reading = live.reader.read(
+            asked, language, ranking, live.index.documents, focus=_focus(asked, question)
+        )
+        threshold = self.settings.abstain_below if abstain_below is None else abstain_below
+        composer = Composer(self.settings.language, threshold)
+        return composer.compose(question.strip(), language, reading, live.index.documents)
 
     def search(
         self,

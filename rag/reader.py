@@ -35,6 +35,8 @@ Documents = Mapping[str, Document]
 class Reader(Protocol):
     """What answering needs of a reader; a trained one has the same interface."""
 
+    name: str
+
     def read(
         self,
         question: str,
@@ -121,6 +123,8 @@ _CACHED_PASSAGES = 250
 
 class EvidenceReader:
     """Choose units with the encoder and the shared words, without a trained model."""
+
+    name = "late interaction"
 
     def __init__(self, encoder: Encoder, lexical: LexicalIndex) -> None:
         self._encoder = encoder

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.dataset import GOLD_LANGUAGES, Item, load_gold
-from eval.experiment import resolve_document
+from eval.dataset import GOLD_LANGUAGES, Item, load_gold, resolve_document
 from rag.documents import read_folder
 from rag.types import Document
 

@@ -27,6 +27,7 @@ ORDER = (
     "citation",
     "answering",
     "conversation",
+    "feedback",
     "pipeline",
     "cli",
 )

@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rag.config import Settings
 from rag.errors import CitadelleError
-from rag.types import Answer, Document, Skipped, Source
+from rag.types import Answer, Document, Ranking, Skipped, Source
 
 __all__ = ["Engine", "Opening", "Progress", "open_engine"]
 
@@ -18,10 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """Say what the page needs of `rag.Citadelle`."""
+    """Say what the page needs of `rag.Citadelle`, for people and for evaluations."""
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+
+    @property
+    def reader(self) -> str: ...
 
     @property
     def skipped(self) -> tuple[Skipped, ...]: ...
@@ -32,6 +38,22 @@ class Engine(Protocol):
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
     ) -> Answer: ...
+
+    def answer(
+        self,
+        question: str,
+        ranking: Ranking,
+        history: Sequence[str] = (),
+        abstain_below: float | None = None,
+    ) -> Answer: ...
+
+    def search(
+        self,
+        question: str,
+        k: int = 10,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Ranking: ...
 
     def document(self, doc_id: str) -> Document: ...
 

@@ -25,6 +25,7 @@ __all__ = [
     "evidence",
     "evidence_html",
     "footer_html",
+    "help_html",
     "nearest",
     "notice_html",
     "question_html",
@@ -327,6 +328,11 @@ def notice_html(
         f'<div class="cit-notice cit-notice-{kind}" role="{role}">'
         f"<div>{escape(message)}</div>{more}</div>"
     )
+
+
+def help_html(message: str) -> str:
+    """Show a sentence that stands back behind what is around it."""
+    return f'<p class="cit-help" role="status">{escape(message)}</p>'
 
 
 def source_html(source: Source, texts: Texts, *, labels: bool = True) -> str:

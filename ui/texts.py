@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, TypeVar, cast
 
-__all__ = ["EXAMPLES", "LANGUAGE_NAMES", "TEXTS", "Example", "InterfaceLanguage", "Texts"]
+__all__ = [
+    "EXAMPLES",
+    "LANGUAGE_NAMES",
+    "TEXTS",
+    "Example",
+    "InterfaceLanguage",
+    "Texts",
+    "typeset",
+]
 
 InterfaceLanguage = Literal["fr", "en", "nl"]
 
@@ -50,6 +59,7 @@ class Texts:
     view: str
     view_questions: str
     view_documents: str
+    view_evaluation: str
     new_conversation: str
     welcome_title: str
     welcome_text: str
@@ -69,6 +79,7 @@ class Texts:
     question_empty: str
     question_too_long: str
     unexpected_error: str
+    server_log: str
     index_changed: str
     passage: str
     passages: str
@@ -82,6 +93,20 @@ class Texts:
     seconds: str
     decimal_mark: str
     thousands_mark: str
+    feedback_ask: str
+    feedback_right: str
+    feedback_wrong: str
+    feedback_thanks: str
+    feedback_failed: str
+    feedback_more: str
+    feedback_why: str
+    feedback_expected: str
+    feedback_comment: str
+    feedback_save: str
+    reason_not_true: str
+    reason_not_asked: str
+    reason_incomplete: str
+    reason_missing_source: str
     documents_title: str
     documents_help: str
     documents_none: str
@@ -110,24 +135,35 @@ class Texts:
         return f"{number:,}".replace(",", self.thousands_mark)
 
 
-def _typeset(texts: Texts) -> Texts:
-    """Return the French strings with the spaces that must not break."""
-    strings = {}
-    for item in fields(texts):
-        text: str = getattr(texts, item.name)
-        text = re.sub(r" (?=[?!;])", "\N{NARROW NO-BREAK SPACE}", text)
-        text = re.sub(r" (?=[:»])|(?<=«) ", "\N{NO-BREAK SPACE}", text)
-        strings[item.name] = text
-    return Texts(**strings)
+Strings = TypeVar("Strings")
 
 
-_FRENCH = _typeset(
+def typeset(texts: Strings) -> Strings:
+    """Return French strings, or a record or mapping of them, with spaces that do not break."""
+    return cast(Strings, _typeset(texts))
+
+
+def _typeset(value: Any) -> Any:
+    if isinstance(value, str):
+        value = re.sub(r" (?=[?!;%])", "\N{NARROW NO-BREAK SPACE}", value)
+        return re.sub(r" (?=[:»])|(?<=«) ", "\N{NO-BREAK SPACE}", value)
+    if isinstance(value, Mapping):
+        return {name: _typeset(text) for name, text in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_typeset, value))
+    return replace(
+        value, **{item.name: _typeset(getattr(value, item.name)) for item in fields(value)}
+    )
+
+
+_FRENCH = typeset(
     Texts(
         tagline="Des réponses citées, mot pour mot",
         language="Langue",
         view="Afficher",
         view_questions="Questions",
         view_documents="Documents",
+        view_evaluation="Évaluation",
         new_conversation="Nouvelle conversation",
         welcome_title="Interrogez vos documents",
         welcome_text="En français, en anglais ou en néerlandais. "
@@ -153,6 +189,7 @@ _FRENCH = _typeset(
         index_changed="Les documents viennent de changer ; posez la question à nouveau.",
         unexpected_error="Cette question n’a pas pu être traitée ; le détail est dans le journal "
         "du serveur. La conversation est conservée.",
+        server_log="Le détail est dans le journal du serveur.",
         passage="Passage cité",
         passages="Passages cités",
         whole_document="Lire dans le document entier",
@@ -165,6 +202,20 @@ _FRENCH = _typeset(
         seconds="{seconds} s",
         decimal_mark=",",
         thousands_mark="\N{NARROW NO-BREAK SPACE}",
+        feedback_ask="Est-ce juste ?",
+        feedback_right="Oui",
+        feedback_wrong="Non",
+        feedback_thanks="Merci. Votre avis reste sur cet ordinateur.",
+        feedback_failed="Votre avis n’a pas pu être enregistré.",
+        feedback_more="Préciser",
+        feedback_why="Qu’est-ce qui ne va pas ? (facultatif)",
+        feedback_expected="Qu’aurait-il fallu répondre ? (facultatif)",
+        feedback_comment="Une remarque ? (facultatif)",
+        feedback_save="Enregistrer",
+        reason_not_true="Ce n’est pas vrai",
+        reason_not_asked="Ce n’est pas ma question",
+        reason_incomplete="Il en manque",
+        reason_missing_source="Le bon document n’est pas cité",
         documents_title="Documents",
         documents_help="Les réponses ne viennent que d’ici.",
         documents_none="Aucun document ne correspond.",
@@ -191,6 +242,7 @@ _ENGLISH = Texts(
     view="Show",
     view_questions="Questions",
     view_documents="Documents",
+    view_evaluation="Evaluation",
     new_conversation="New conversation",
     welcome_title="Ask your documents",
     welcome_text="In French, English or Dutch. "
@@ -215,6 +267,7 @@ _ENGLISH = Texts(
     index_changed="The documents have just changed; ask the question again.",
     unexpected_error="This question could not be handled; the server’s log has the details. "
     "The conversation is kept.",
+    server_log="The server’s log has the details.",
     passage="Quoted passage",
     passages="Quoted passages",
     whole_document="Read it in the whole document",
@@ -227,6 +280,20 @@ _ENGLISH = Texts(
     seconds="{seconds} s",
     decimal_mark=".",
     thousands_mark=",",
+    feedback_ask="Is this right?",
+    feedback_right="Yes",
+    feedback_wrong="No",
+    feedback_thanks="Thank you. What you said stays on this computer.",
+    feedback_failed="What you said could not be stored.",
+    feedback_more="Say more",
+    feedback_why="What is wrong? (optional)",
+    feedback_expected="What would have been right? (optional)",
+    feedback_comment="Any remark? (optional)",
+    feedback_save="Save",
+    reason_not_true="It is not true",
+    reason_not_asked="It is not what I asked",
+    reason_incomplete="Something is missing",
+    reason_missing_source="The right document is not quoted",
     documents_title="Documents",
     documents_help="Answers come from here and nowhere else.",
     documents_none="No document matches.",
@@ -252,6 +319,7 @@ _DUTCH = Texts(
     view="Tonen",
     view_questions="Vragen",
     view_documents="Documenten",
+    view_evaluation="Evaluatie",
     new_conversation="Nieuw gesprek",
     welcome_title="Bevraag uw documenten",
     welcome_text="In het Frans, Engels of Nederlands. "
@@ -276,6 +344,7 @@ _DUTCH = Texts(
     index_changed="De documenten zijn zojuist gewijzigd; stel de vraag opnieuw.",
     unexpected_error="Deze vraag kon niet worden verwerkt; de details staan in het logboek van "
     "de server. Het gesprek blijft bewaard.",
+    server_log="De details staan in het logboek van de server.",
     passage="Geciteerde passage",
     passages="Geciteerde passages",
     whole_document="Lezen in het volledige document",
@@ -288,6 +357,20 @@ _DUTCH = Texts(
     seconds="{seconds} s",
     decimal_mark=",",
     thousands_mark=".",
+    feedback_ask="Klopt dit?",
+    feedback_right="Ja",
+    feedback_wrong="Nee",
+    feedback_thanks="Bedankt. Uw mening blijft op deze computer.",
+    feedback_failed="Uw mening kon niet worden bewaard.",
+    feedback_more="Meer zeggen",
+    feedback_why="Wat klopt er niet? (niet verplicht)",
+    feedback_expected="Wat had het antwoord moeten zijn? (niet verplicht)",
+    feedback_comment="Een opmerking? (niet verplicht)",
+    feedback_save="Bewaren",
+    reason_not_true="Het is niet waar",
+    reason_not_asked="Het is niet wat ik vroeg",
+    reason_incomplete="Er ontbreekt iets",
+    reason_missing_source="Het juiste document wordt niet geciteerd",
     documents_title="Documenten",
     documents_help="De antwoorden komen alleen hiervandaan.",
     documents_none="Geen enkel document komt overeen.",

@@ -54,6 +54,9 @@ class FakeSystem:
         self.answers: dict[str, Answer] = {}
         self.rankings: dict[str, list[str]] = {}
         self.asked: list[tuple[str, tuple[str, ...]]] = []
+        # What is answered from given passages, where it is not what is answered otherwise.
+        self.readings: dict[tuple[str, float | None], Answer] = {}
+        self.read: list[tuple[str, tuple[str, ...]]] = []
 
     def __enter__(self) -> FakeSystem:
         return self
@@ -100,13 +103,46 @@ class FakeSystem:
             raise InvalidQuestion("Not in the script, see /home/someone/script.json.")
         return self.answers[question]
 
-    def search(self, question: str, *, k: int = 10, history: Sequence[str] = ()) -> Ranking:
+    reader = "fake"
+
+    def answer(
+        self,
+        question: str,
+        ranking: Ranking,
+        *,
+        history: Sequence[str] = (),
+        abstain_below: float | None = None,
+    ) -> Answer:
+        self.read.append((question, tuple(hit.chunk.text for hit in ranking.hits)))
+        if (question, abstain_below) in self.readings:
+            return self.readings[question, abstain_below]
+        return self.answers[question]
+
+    def search(
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Ranking:
+        if filters is not None:
+            return self._lines(question, filters["doc"])
         hits = []
         for rank, line in enumerate(self.rankings[question][:k], 1):
             doc_id = next(name for name, doc in self.documents.items() if line in doc.text)
             start = self.documents[doc_id].text.index(line)
             chunk = Chunk(f"{doc_id}:{start}", doc_id, start, start + len(line), line, (), {})
             hits.append(ScoredChunk(chunk, 1 / rank, rank))
+        return Ranking(question, tuple(hits))
+
+    def _lines(self, question: str, doc_id: str) -> Ranking:
+        """Rank the lines of one document in their order, as its passages."""
+        hits, start = [], 0
+        for line in self.documents[doc_id].text.splitlines():
+            chunk = Chunk(f"{doc_id}:{start}", doc_id, start, start + len(line), line, (), {})
+            hits.append(ScoredChunk(chunk, 1.0, len(hits) + 1))
+            start += len(line) + 1
         return Ranking(question, tuple(hits))
 
     def document(self, doc_id: str) -> Document:

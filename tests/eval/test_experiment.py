@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eval.dataset import Dataset, Item
-from eval.experiment import QuoteError, measure, resolve_document
+from eval.experiment import QuoteError, configuration, measure
+from eval.journal import Journal
 from eval.runs import save_run
 from rag.errors import DatasetError
+from rag.types import Passage
 
 if TYPE_CHECKING:
     from tests.eval.conftest import FakeSystem
@@ -76,6 +78,11 @@ def test_scores_of_items(system: FakeSystem) -> None:
         "answer_recall": 1.0,
         "citation_precision": 0.5,
         "citation_recall": 1.0,
+        # The same is said when the gold passage is given.
+        "reading_EM": 1.0,
+        "reading_F1": 1.0,
+        "reading_answer_recall": 1.0,
+        "reading_citation_precision": 0.5,
     }
     # Abstained though answerable: retrieval counts, citation precision does not apply.
     # The evidence quotes the canonical text, and is found in the plain text.
@@ -109,6 +116,7 @@ def test_counts_and_measures(system: FakeSystem) -> None:
     assert counts["excluded"] == {
         "unanswerable_from_retrieval_and_answer_measures": 2,
         "without_citation_from_citation_precision": 1,
+        "without_whole_passage_from_reading_measures": 0,
         "without_timing_from_latency": 1,
     }
     assert overall["R@5"] == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-6)
@@ -136,9 +144,99 @@ def test_every_figure_is_sliced(system: FakeSystem) -> None:
     names = set(run["measures"]["overall"])
     assert all(
         set(part) == names
+        for table in ("measures", "intervals")
         for by in ("lang", "type", "doc")
-        for part in run["measures"][by].values()
+        for part in run[table][by].values()
     )
+
+
+def test_every_item_ends_in_one_stage(system: FakeSystem) -> None:
+    run = scripted(system)
+    # b abstained, and what was read (nothing, in the script) had no evidence; c read nothing
+    # with both pieces of evidence either.
+    assert {item["id"]: item["stage"] for item in run["items"]} == {
+        "a": "right",
+        "b": "not_retrieved",
+        "c": "not_retrieved",
+        "d": "rightly_abstained",
+        "e": "error",
+    }
+    for counts in (run["counts"]["overall"], *run["counts"]["lang"].values()):
+        assert sum(counts["stages"].values()) == counts["items"]
+
+
+SEAT_LINE, YEAR_LINE = "**Siège** : Bruxelles.", "**Création** : 2022."
+
+
+@pytest.mark.parametrize(
+    ("read", "abstained", "stage"),
+    [
+        ([(YEAR_LINE, True)], False, "not_retrieved"),
+        ([(SEAT_LINE, False)], True, "wrongly_abstained"),
+        ([(SEAT_LINE, False), (YEAR_LINE, True)], False, "not_chosen"),
+        ([(SEAT_LINE, True)], False, "wrong_span"),
+        ([(YEAR_LINE, False)], True, "not_retrieved"),
+    ],
+)
+def test_the_stage_is_the_first_thing_that_went_wrong(
+    system: FakeSystem, read: list[tuple[str, bool]], abstained: bool, stage: str
+) -> None:
+    text = system.documents["note.md"].text
+    passages = tuple(
+        Passage("note.md", text.index(line), text.index(line) + len(line), line, 1.0, used)
+        for line, used in read
+    )
+    system.script("Où ?", "Ailleurs.", abstained=abstained)
+    system.answers["Où ?"] = replace(system.answers["Où ?"], passages=passages)
+    (item,) = measure(system, dataset(SEAT))["items"]
+    assert item["stage"] == stage
+    assert [passage["evidence"] for passage in item["given"]["passages"]] == [
+        [0] if line == SEAT_LINE else [] for line, _ in read
+    ]
+
+
+def test_answering_where_there_is_no_answer_has_its_stage(
+    system: FakeSystem,
+) -> None:
+    system.script("Combien ?", "Douze.", confidence=0.9)
+    assert measure(system, dataset(NONE))["items"][0]["stage"] == "wrongly_answered"
+
+
+def test_reading_alone_is_given_the_passage_with_the_evidence(system: FakeSystem) -> None:
+    system.script("Met wie?", "?", abstained=True)
+    both = replace(system.answers["Met wie?"], text="Niger, ENISA", abstained=False)
+    system.readings["Met wie?", 0.0] = both
+    (item,) = measure(system, dataset(BOTH))["items"]
+    # The ranking was empty; each piece of evidence has its passage, in order.
+    assert ("Met wie?", tuple(system.documents["page.txt"].text.splitlines())) in system.read
+    assert item["scores"]["answer_recall"] == 0.0
+    assert item["scores"]["reading_answer_recall"] == 1.0
+    assert item["scores"]["reading_citation_precision"] is None  # nothing was cited
+    # What abstaining withheld would have been right: no loss on the risk-coverage curve.
+    assert item["withheld_correct"] is True
+    assert measure(system, dataset(BOTH))["measures"]["overall"]["AURC"] == 0.0
+
+
+def test_evidence_that_no_passage_holds_whole_is_excluded_from_reading(
+    system: FakeSystem,
+) -> None:
+    system.script("Où ?", "Bruxelles")
+    across = replace(SEAT, evidence=("Siège : Bruxelles.\nCréation",))
+    run = measure(system, dataset(across))
+    assert run["items"][0]["scores"]["reading_answer_recall"] is None
+    assert run["items"][0]["expected"]["passage"] is None
+    excluded = run["counts"]["overall"]["excluded"]
+    assert excluded["without_whole_passage_from_reading_measures"] == 1
+
+
+def test_expected_places_are_canonical(system: FakeSystem) -> None:
+    items = {item["id"]: item for item in scripted(system)["items"]}
+    text = system.documents["note.md"].text
+    ((start, end),) = items["b"]["expected"]["places"]
+    assert text[start:end] == "Création** : 2022."
+    assert items["b"]["expected"]["doc_language"] == "fr"
+    assert items["b"]["expected"]["passage"]["text"] == YEAR_LINE
+    assert items["d"]["expected"]["places"] == []
 
 
 def test_an_error_is_an_outcome(system: FakeSystem) -> None:
@@ -149,6 +247,7 @@ def test_an_error_is_an_outcome(system: FakeSystem) -> None:
     # An answerable item that fails scores 0; only citation precision does not apply.
     failed = measure(system, dataset(replace(SEAT, question="Inconnu ?")))["items"][0]["scores"]
     assert failed.pop("citation_precision") is None
+    assert failed.pop("reading_citation_precision") is None
     assert set(failed.values()) == {0.0}
 
 
@@ -196,18 +295,6 @@ def test_evidence_missing_from_its_document_is_counted(system: FakeSystem) -> No
     assert run["counts"]["evidence_not_in_document"] == ["a"]
 
 
-def test_documents_are_resolved() -> None:
-    known = ["a/note.md", "notes.md", "page.txt"]
-    assert resolve_document("page.txt", known) == "page.txt"
-    assert resolve_document("pa", known) == "page.txt"
-    assert resolve_document("note.md", known) == "a/note.md"  # a name, though below a folder
-    assert resolve_document("notes", known) == "notes.md"
-    with pytest.raises(DatasetError, match=r"'note' may be any of a/note\.md, notes\.md"):
-        resolve_document("note", known)
-    with pytest.raises(DatasetError, match=r"No document .* 'x'"):
-        resolve_document("x", known)
-
-
 def test_an_item_of_an_unknown_document_is_named(system: FakeSystem) -> None:
     with pytest.raises(DatasetError, match="Item a: No document"):
         measure(system, dataset(replace(SEAT, doc="gone")))
@@ -240,3 +327,26 @@ def test_two_runs_are_equal_and_progress_is_told(system: FakeSystem) -> None:
     second = measure(system, dataset(SEAT, YEAR, BOTH, NONE, LATE), advance=lambda: told.append(1))
     assert first == second
     assert len(told) == 5
+
+
+def test_a_run_that_was_stopped_goes_on(system: FakeSystem, tmp_path: Path) -> None:
+    whole = scripted(system)
+    questions = dataset(SEAT, YEAR, BOTH, NONE, LATE)
+
+    def stop_after_two() -> None:
+        told.append(1)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    told: list[int] = []
+    key = configuration(system, questions)
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path, key) as journal:
+        measure(system, questions, stop_after_two, journal)
+    system.asked.clear()
+    with Journal(tmp_path, key) as journal:
+        assert measure(system, questions, journal=journal) == whole
+    assert [question for question, _ in system.asked] == ["Met wie?", "Combien ?", "Quel prix ?"]
+    # Other questions are another run.
+    other = Dataset({**questions.source, "sha256": "1"}, questions.items)
+    with Journal(tmp_path, configuration(system, other)) as journal:
+        assert journal.records == {}

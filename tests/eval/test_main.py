@@ -79,21 +79,79 @@ def test_run_prints_a_table_and_writes_files(
     assert opened[0][1].is_relative_to(tmp_path / "cache" / "eval")
 
 
-def test_gate(invoke: Invoke, system: FakeSystem, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke("run", "gold.jsonl", "--json", "base.json") == 0
+def test_gate(
+    invoke: Invoke, system: FakeSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "run.json") == 0
+    assert invoke("baseline", "run.json", "--out", "base.json") == 0
     gated = ("run", "gold.jsonl", "--baseline", "base.json", "--gate")
     assert invoke(*gated) == 0
-    assert "No item changed." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "No item changed." in out
+    assert "The gate is passed" in out
     system.script("Où ?", "?", abstained=True, ranking=["**Siège** : Bruxelles."])
     assert invoke(*gated[:-1]) == 0  # compared, not gated
     capsys.readouterr()
-    assert invoke(*gated) == 1
+    assert invoke(*gated, "--html", "r.html") == 1
     # citation_precision has no figure any more; abstention F1 had none in the baseline.
     assert capsys.readouterr().err.splitlines() == [
         "answer_recall: 0.000, below 1.000 by more than 0.02",
         "citation_precision: no figure, below 1.000 by more than 0.02",
         "citation_recall: 0.000, below 1.000 by more than 0.02",
+        "reading_answer_recall: 0.000, below 1.000 by more than 0.02",
     ]
+    # A build that fails is when the page is wanted most.
+    assert (tmp_path / "r.html").is_file()
+
+
+def test_baseline_is_small_and_keeps_its_floors(
+    invoke: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "run.json") == 0
+    assert invoke("baseline", "run.json") == 1  # there is no eval/baselines here
+    assert "its folder does not exist" in capsys.readouterr().err
+    (tmp_path / "eval" / "baselines").mkdir(parents=True)
+    assert invoke("baseline", "run.json", "--floor", "fr.answer_recall=0.9") == 0
+    assert invoke("baseline", "run.json", "--floor", "F1=0.5") == 0
+    path = tmp_path / "eval" / "baselines" / "gold.json"
+    kept = json.loads(path.read_text())
+    assert kept["gate"]["floors"] == {"fr": {"answer_recall": 0.9}, "overall": {"F1": 0.5}}
+    assert "given" not in kept["items"][0]
+    assert path.stat().st_size < (tmp_path / "run.json").stat().st_size
+    assert invoke("baseline", "run.json", "--floor", "F1") == 2
+    assert invoke("baseline", "run.json", "--floor", "F3=1") == 1
+    assert "There is no measure 'F3'" in capsys.readouterr().err
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on(
+    invoke: Invoke,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    second = {**SEAT, "id": "b", "question": "Quand ?"}
+    Path("gold.jsonl").write_text(json.dumps(SEAT) + "\n" + json.dumps(second))
+    system.script("Quand ?", "?", abstained=True)
+    ask = system.ask
+
+    def stop(question: str, *, history: Any = ()) -> Any:
+        if question == "Quand ?":
+            raise KeyboardInterrupt
+        return ask(question, history=history)
+
+    monkeypatch.setattr(system, "ask", stop)
+    assert invoke("run", "gold.jsonl", "--json", "r.json") == 130
+    assert "Stopped after 1 of 2 questions; the same command goes on" in capsys.readouterr().err
+    assert not Path("r.json").exists()
+    monkeypatch.setattr(system, "ask", ask)
+    system.asked.clear()
+    assert invoke("run", "gold.jsonl", "--json", "r.json") == 0
+    assert "Going on after 1 of 2 questions." in capsys.readouterr().err
+    assert [question for question, _ in system.asked] == ["Quand ?"]
+    assert [item["id"] for item in json.loads(Path("r.json").read_text())["items"]] == ["a", "b"]
+    # A run that is complete leaves nothing to go on with.
+    assert invoke("run", "gold.jsonl") == 0
+    assert "Going on" not in capsys.readouterr().err
 
 
 def test_gate_without_baseline_is_wrong_usage(
@@ -161,3 +219,17 @@ def test_compare(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert invoke("compare", "a.json", "a.json") == 0
     assert "1 items in common" in capsys.readouterr().out
+    assert invoke("compare", "a.json", "a.json", "--html", "c.html") == 0
+    assert Path("c.html").read_text().startswith("<!doctype html>")
+
+
+def test_matrix_puts_runs_together(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("run", "gold.jsonl", "--json", "a.json") == 0
+    capsys.readouterr()
+    assert invoke("matrix", "a.json", "a.json") == 0
+    out = capsys.readouterr().out
+    assert "answer recall 1.00" in out and "R@1 1.00 (2)" in out
+    assert out.count("not measured") == 8
+    assert invoke("baseline", "a.json", "--out", "base.json") == 0
+    assert invoke("matrix", "base.json") == 1
+    assert "give whole runs" in capsys.readouterr().err

@@ -1,0 +1,233 @@
+"""The view of the questions: the conversation, and the box in which to ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import streamlit as st
+
+from rag.errors import CitadelleError, IndexBusy
+from rag.types import Answer, Document
+from ui.engine import Engine
+from ui.feedback import Judgement, draw_feedback
+from ui.navigation import arrive, bring, turn_page
+from ui.rendering import (
+    Evidence,
+    answer_html,
+    document_html,
+    evidence,
+    evidence_html,
+    footer_html,
+    nearest,
+    notice_html,
+    question_html,
+    skipped_html,
+)
+from ui.texts import EXAMPLES, Texts
+
+__all__ = ["Exchange", "draw_questions", "new_conversation"]
+
+logger = logging.getLogger(__name__)
+
+_USER_AVATAR: Final = ":material/person:"
+_ANSWER_AVATAR: Final = ":material/fort:"
+
+
+@dataclass
+class Exchange:
+    """A question and what came of it: an answer, an error, or nothing yet.
+
+    `documents` are the ones that were quoted, as they were then: an answer goes
+    on showing what it was made from when a document changes or goes.
+    """
+
+    question: str
+    answer: Answer | None = None
+    error: str = ""
+    documents: dict[str, Document] = field(default_factory=dict)
+    judgement: Judgement | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self.answer is None and not self.error
+
+
+def new_conversation() -> None:
+    """Forget the conversation, and go to where the next one begins."""
+    st.session_state.conversation = []
+    turn_page("questions")
+    for name in ("refused", "arrived"):
+        st.session_state.pop(name, None)
+
+
+def draw_questions(engine: Engine, texts: Texts) -> None:
+    """Draw the conversation, and answer the question that was just asked."""
+    state = st.session_state
+    conversation: list[Exchange] = state.conversation
+    # Places that are always there: the welcome goes at once with the first question, and
+    # the box below keeps its focus because nothing moves it.
+    welcome, talk = st.empty(), st.container()
+    if not conversation:
+        with welcome.container():
+            _welcome(engine, texts)
+    with talk:
+        for number, exchange in enumerate(conversation, start=1):
+            _draw_exchange(number, exchange, engine, texts)
+    if "returned" in state:
+        # A question that was refused is put back in the box, to be mended there.
+        state.question = state.pop("returned")
+    # In a container, because a page whose box is its own scrolls to the end of every
+    # answer: the last passage, with the answer itself out of sight. The style sheet
+    # keeps the container at the bottom of the window.
+    with st.container(key="ask"):
+        refusal = st.empty()
+        if "refused" in state:
+            refusal.html(notice_html(state.refused, "warning"))
+        question = st.chat_input(texts.placeholder, key="question")
+    if question is not None:
+        _submit(question, engine, texts)
+        st.rerun()
+    if conversation:
+        _settle(len(conversation), conversation[-1], engine, texts)
+    else:
+        arrive()
+
+
+def _settle(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
+    """Bring the last exchange into view, and answer it if that is still to be done.
+
+    Everything else is drawn by then, so that nothing is missing or faded meanwhile.
+    """
+    state = st.session_state
+    if exchange.pending:
+        bring(f"exchange-{number}", "asked")
+        _answer(exchange, state.conversation[:-1], engine, texts)
+        state.arrived = number
+        st.rerun()
+    if state.get("arrived") == number:
+        bring(f"exchange-{number}", "answered", said=texts.answer_ready)
+
+
+def _welcome(engine: Engine, texts: Texts) -> None:
+    sources = engine.sources()
+    st.html(
+        f'<div class="cit-welcome"><h1 class="cit-h1">{texts.welcome_title}</h1>'
+        f"<p>{texts.welcome_text}</p></div>"
+    )
+    known = {source.doc_id for source in sources}
+    examples = [example for example in EXAMPLES if example.doc_id in known]
+    if examples:
+        st.html(f'<h2 class="cit-h2">{texts.examples}</h2>')
+        with st.container(key="examples"):
+            for number, example in enumerate(examples):
+                st.button(
+                    example.question,
+                    key=f"example-{number}",
+                    width="stretch",
+                    on_click=_submit,
+                    args=(example.question, engine, texts),
+                )
+    many = texts.see_documents.format(count=texts.count(len(sources)))
+    st.button(
+        texts.see_document if len(sources) == 1 else many,
+        key="see-documents",
+        type="tertiary",
+        icon=":material/menu_book:",
+        on_click=turn_page,
+        args=("documents",),
+    )
+    if engine.skipped:
+        st.html(skipped_html(engine.skipped, texts))
+
+
+def _submit(question: str, engine: Engine, texts: Texts) -> None:
+    """Put a question in the conversation, or say why not and leave it in the box."""
+    state = st.session_state
+    state.pop("refused", None)
+    limit = engine.settings.max_question_chars
+    if not question.strip():
+        state.refused = texts.question_empty
+    elif len(question) > limit:
+        state.refused = texts.question_too_long.format(
+            length=texts.count(len(question)), limit=texts.count(limit)
+        )
+        state.returned = question
+    else:
+        state.conversation.append(Exchange(question.strip()))
+
+
+def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
+    with st.chat_message("user", avatar=_USER_AVATAR):
+        st.html(question_html(exchange.question, f"exchange-{number}"))
+    with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
+        if exchange.pending:
+            st.status(texts.searching, type="compact")
+        elif exchange.answer is None:
+            st.html(notice_html(exchange.error, "error"))
+        else:
+            _draw_answer(number, exchange, exchange.answer, engine, texts)
+
+
+def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
+    history = [previous.question for previous in earlier if previous.answer is not None]
+    try:
+        answer = engine.ask(exchange.question, history=history)
+        quoted = {citation.doc_id for citation in answer.citations}
+        quoted |= {passage.doc_id for passage in answer.passages}
+        documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
+        if any(documents[c.doc_id].content_hash != c.content_hash for c in answer.citations):
+            # Another visitor took up a new index in between: what is marked must be what is quoted.
+            raise IndexBusy(texts.index_changed)
+        corpus_hash = str(engine.manifest.get("corpus_hash", ""))
+        exchange.documents = documents
+        exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
+        exchange.answer = answer
+    except CitadelleError as error:
+        exchange.error = str(error)
+    except Exception:
+        # A defect of ours must not take the conversation with it.
+        logger.exception("The question could not be answered.")
+        exchange.error = texts.unexpected_error
+
+
+def _draw_answer(
+    number: int, exchange: Exchange, answer: Answer, engine: Engine, texts: Texts
+) -> None:
+    anchor = f"passage-{number}"
+    if answer.abstained:
+        st.html(notice_html(answer.text))
+    else:
+        st.html(answer_html(answer, anchor, texts) + footer_html(answer, texts))
+    if exchange.judgement is not None:
+        draw_feedback(number, exchange.judgement, engine.settings.data, texts)
+    if answer.abstained:
+        close = nearest(answer, exchange.documents)
+        if close:
+            with st.expander(texts.perhaps, key=f"perhaps-{number}"):
+                st.html(f'<p class="cit-help">{texts.perhaps_help}</p>')
+                for shown in close:
+                    st.html(evidence_html(shown, ""))
+        return
+    passages = evidence(answer, exchange.documents)
+    title = texts.passage if len(passages) == 1 else texts.passages
+    if passages:
+        st.html(f'<h2 class="cit-h2">{title}</h2>')
+    for place, shown in enumerate(passages):
+        _draw_evidence(shown, anchor, f"whole-{number}-{place}", texts)
+
+
+def _draw_evidence(shown: Evidence, anchor: str, key: str, texts: Texts) -> None:
+    with st.container(key=f"card-{key}", border=True, gap=None):
+        st.html(evidence_html(shown, anchor))
+        if shown.document is None:
+            return
+        # Tracked, so that a whole document is sent only to those who open it.
+        whole = st.expander(texts.whole_document, key=key, type="compact", on_change="rerun")
+        if whole.open:
+            with whole, st.container(height=480, border=False):
+                st.html(document_html(shown.document, shown.marks, f"{key}-in"))
+                if shown.keys[0].isdigit():
+                    bring(f"{key}-in-{shown.keys[0]}", "opened")

@@ -171,9 +171,7 @@ class _Outputs:
     gated: bool
 
 
-def _outputs(
-    json: Path | None, html: Path | None, baseline: Path | None, gated: bool
-) -> _Outputs:
+def _outputs(json: Path | None, html: Path | None, baseline: Path | None, gated: bool) -> _Outputs:
     if gated and baseline is None:
         raise typer.BadParameter("--gate needs --baseline RUN.", param_hint="--gate")
     before = load_run(baseline) if baseline is not None else None

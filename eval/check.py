@@ -89,11 +89,12 @@ def examine(dataset: Dataset, documents: Mapping[str, Document]) -> Findings:
 def item_findings(dataset: Dataset, documents: Mapping[str, Document]) -> list[Finding]:
     """Return what is wrong with single questions, and which are asked twice."""
     found: list[Finding] = []
+    resolved = _resolved(dataset.items, documents)
     for item in dataset.items:
         where = _where(dataset, item)
         found += _inconsistent(where, item)
         if item.answerable:
-            found += _texts(where, item, documents)
+            found += _texts(where, item, resolved[item.doc], documents)
     return [*found, *_duplicates(dataset)]
 
 
@@ -136,19 +137,36 @@ def _inconsistent(where: str, item: Item) -> Iterator[Finding]:
         yield wrong("it is a follow-up of nothing", "add the earlier questions as 'history'")
 
 
-def _texts(where: str, item: Item, documents: Mapping[str, Document]) -> Iterator[Finding]:
+def _resolved(
+    items: Sequence[Item], documents: Mapping[str, Document]
+) -> dict[str, str | DatasetError]:
+    """Return for each document that is named its identifier, or why there is none.
+
+    Once a name: looking for it goes through the whole corpus.
+    """
+    found: dict[str, str | DatasetError] = {}
+    for name in {item.doc for item in items if item.answerable}:
+        try:
+            found[name] = resolve_document(name, documents)
+        except DatasetError as error:
+            found[name] = error
+    return found
+
+
+def _texts(
+    where: str, item: Item, doc_id: str | DatasetError, documents: Mapping[str, Document]
+) -> Iterator[Finding]:
     """Hold document, evidence and answers of an answerable item against the corpus."""
-    try:
-        document = documents[resolve_document(item.doc, documents)]
-    except DatasetError as error:
+    if isinstance(doc_id, DatasetError):
         holding = [d.doc_id for d in documents.values() if all(_in(d, e) for e in item.evidence)]
         remedy = (
             f"its evidence is in {_several(holding)}, put that into 'doc'"
             if holding
             else "give the beginning of one document's name as 'doc', or add the document"
         )
-        yield Finding("document", where, item.id, _phrase(str(error)), remedy)
+        yield Finding("document", where, item.id, _phrase(str(doc_id)), remedy)
         return
+    document = documents[doc_id]
     for text in item.evidence:
         if not _in(document, text):
             yield _missing_evidence(where, item, text, document, documents)
@@ -389,10 +407,10 @@ def _coverage(items: Sequence[Item], documents: Mapping[str, Document]) -> Itera
     Evidence is taken where it first stands in its document.
     """
     proven: dict[str, list[tuple[int, int]]] = {}
+    resolved = _resolved(items, documents)
     for item in items:
-        try:
-            doc_id = resolve_document(item.doc, documents) if item.answerable else ""
-        except DatasetError:
+        doc_id = resolved.get(item.doc)
+        if not isinstance(doc_id, str):
             continue
         for text in item.evidence:
             place = locate(documents[doc_id], text)

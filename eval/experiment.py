@@ -336,9 +336,7 @@ def _groups_said(expected: _Expected, answer: Answer | None) -> list[int] | None
         return None
     said = answer is not None and not answer.abstained
     text = _unmarked(answer) if answer is not None and said else ""
-    return list(
-        measures.groups_said(text, expected.item.answers, expected.item.answer_groups)
-    )
+    return list(measures.groups_said(text, expected.item.answers, expected.item.answer_groups))
 
 
 def _withheld_correct(

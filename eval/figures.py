@@ -76,10 +76,13 @@ def change_since(
     if row is not None:
         return row_change(row)
     before, now = (at(r["measures"], ["overall", name]) for r in (baseline, run))
-    # What is no mean over items can only be compared over the same ones.
-    if before is None or now is None or comparison.only_a or comparison.only_b:
+    kind = glossary.measure(name)
+    # What is no mean over items can only be compared over the same ones, and times only
+    # when they were taken on like machines.
+    machines = {r["config"].get("platform") for r in (baseline, run)}
+    if comparison.only_a or comparison.only_b or (kind.unit == "ms" and len(machines) > 1):
         return None
-    return _difference(glossary.measure(name), now - before, None)
+    return _difference(kind, now - before, None) if None not in (before, now) else None
 
 
 def row_of(comparison: Comparison | None, name: str) -> Row | None:
@@ -114,7 +117,9 @@ def _number(kind: Measure, value: float) -> str:
 def _words(kind: Measure, *values: float) -> str:
     """Return a value, or an interval, with its unit."""
     if kind.unit == "ms":
-        return "–".join(charts.duration(value) for value in values)
+        *others, last = (charts.duration(value) for value in values)
+        unit = last[last.index(" ") :]
+        return "–".join([*(other.removesuffix(unit) for other in others), last])
     if kind.unit == "share":
         return "–".join(f"{100 * value:.1f}" for value in values) + "%"
     return "–".join(f"{value:.3f}" for value in values)

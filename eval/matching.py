@@ -45,7 +45,7 @@ _ONE = ("un", "une", "one", "een", "eén")
 _VOWELS = frozenset("aeiouhéèêëàâîïôùûœæ")
 # An acronym of the letters of such a word must not meet the word: the UN and "un".
 _COMMON = frozenset((*STOPWORDS_FRENCH, *STOPWORDS_EN_PLUS, *STOPWORDS_DUTCH)).union(
-    _set("si car non plus tout sous us may one")
+    _set("si car non plus tout sous us may one first")
 )
 # What extraction glues to the word before it: "EU CSIRT networkle groupe".
 _GLUED = frozenset(("le", "la", "les", "du", "des"))
@@ -74,12 +74,13 @@ _BOLD_INSIDE = re.compile(r"(?<=[^\W\d_])\*\*(?=[^\W\d_])")
 
 
 def fold(text: str) -> str:
-    """Return the text with case, white space, quotes and dashes made equal; accents stay."""
+    """Return what is seen of a text, with case, white space, quotes and dashes made equal."""
     return _visible(text).casefold()
 
 
 def _visible(text: str) -> str:
     """Return what a reader sees of a text, in one line: no links, nothing invisible."""
+    text = unicodedata.normalize("NFC", text)
     text = _POWER.sub(lambda found: found[1] + {"²": "2", "³": "3"}[found[2]], text)
     text = unicodedata.normalize("NFKC", text.translate(_LOOKALIKES))
     if "[" in text:
@@ -103,16 +104,23 @@ _MULTIPLES = {
     **dict.fromkeys(("milliard", "milliards", "miljard"), 1_000_000_000),
 }
 _MULTIPLIED = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)?) ({'|'.join(_MULTIPLES)})\b", re.IGNORECASE)
-_PERCENT = re.compile(r"(?:\bpour[ -]cent|\bper ?cent|\bprocent|\bpct)\b", re.IGNORECASE)
+_PERCENT = re.compile(
+    r"(?<=\d) ?(?:(?:pour|per)[ -]?(?:cent|100)|percent|procent|pct)(?!\w)", re.IGNORECASE
+)
 _PIECES = re.compile(r"\w+(?:-\w+)*|\s+|[^\w\s]")
-# Words that are numbers elsewhere: acronyms (FIRST), "neuf" where it is not followed by a
-# plural and may mean new, Dutch "ten" (to the), French "le tien" (yours), cents of a euro.
+# Words that are numbers elsewhere: acronyms (SIX), "sept." in a date, Dutch "ten" (to the),
+# French "le tien" (yours), cents of a euro, and "neuf" (new) unless it is part of a number
+# or a plural or a month follows.
 _NOT_NUMBERS = re.compile(
-    r"\b(?:[A-Z]{2,}|[Nn]euf(?! (?!sans\b|dans\b|plus\b|mais\b|pas\b)[^\W\d_]{2,}[sx]\b| mai\b"
-    r"| juin\b| juillet\b| avril\b| ao[uû]t\b| [^\W\d_]+(?:bre|ier)\b)|(?<=\ble )tien"
+    r"\b(?:[A-Z]{2,}"
+    r"|[Ss]ept(?=\.? \d{4}\b)|(?<=\d )sept(?=\.)"
     r"|[Tt]en(?= (?:minste|opzichte|aanzien|behoeve|gevolge|slotte|eerste|tweede|derde|gunste"
     r"|laste|koste|hoogste|dele|nadele|tijde|einde|onrechte|noorden|zuiden|oosten|westen)\b)"
-    r"|(?<=\d )cent)\b"
+    r"|(?<=\ble )tien|(?<=\d )cent"
+    r"|(?<!cent )(?<!cents )(?<!mille )(?<!dix )(?<!vingt )(?<!vingts )(?<!trente )"
+    r"(?<!quarante )(?<!cinquante )(?<!soixante )(?<!virgule )[Nn]euf"
+    r"(?! (?:(?!sans|dans|plus|mais|pas|sous|vers|puis)[^\W\d_]{2,}[sx]|cent|mille|mai|juin"
+    r"|juillet|avril|ao[uû]t|[^\W\d_]+bre|janvier|février)\b))\b"
 )
 # Alone these name no number ("des millions", "several hundred").
 _UNITS = _set(
@@ -151,13 +159,12 @@ def _digits(text: str) -> str:
     """
     text = _GROUPED.sub(_ungrouped, text)
     text = _MULTIPLIED.sub(_multiplied, text)
-    text = _PERCENT.sub("%", text)
     for language in ("fr", "en", "nl"):
         # This is quick, and most texts have no number in words. It is not the result, because
         # its reading of a lone "un" depends on the words around, which a part does not have.
         if alpha2digit(text, language, 1.0) != text:
             text = _in_digits(text, language)
-    return text
+    return _PERCENT.sub(" %", text)
 
 
 def _ungrouped(found: re.Match[str]) -> str:

@@ -150,6 +150,8 @@ def citation_scores(
 
 def _covers(quote: str, evidence: str, answers: Sequence[str]) -> bool:
     run, length = common_run(quote, evidence), len(words(evidence))
+    if not run:
+        return False
     if run >= COVERED * length and run >= min(SHORT_RUN, length):
         return True
     piece = run >= COVERED * len(words(quote)) and run >= min(2, length)

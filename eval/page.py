@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,8 +31,6 @@ __all__ = ["comparison_page", "run_page"]
 Record = Mapping[str, Any]
 
 SLICE_MEASURES = ("R@1", "R@5", "answer_recall", "citation_precision", "citation_recall")
-# Where things lie differs between machines and changes no figure.
-_PLACE_SETTINGS = ("corpus", "index", "cache", "port")
 _MAIN = ("dataset.", "encoder", "reader", "manifest.corpus_hash", "code.", "python", "platform")
 _TINTS = 5
 # What a baseline has not kept of an item.
@@ -211,9 +210,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "chart": charts,
         "directions_of": glossary.DIRECTIONS,
-        "language_group": glossary.language_group,
         "language_name": glossary.language_name,
-        "language_names": glossary.LANGUAGE_NAMES,
         "step_names": glossary.STEPS,
         "stages": {stage.name: stage for stage in glossary.STAGES},
     }
@@ -306,7 +303,7 @@ def _question(number: int, item: Record, before: Mapping[tuple[str, str], str]) 
         item=item,
         number=number,
         language=glossary.language_group(item["lang"]),
-        wanted=tuple(" · ".join(group) for group in groups),
+        wanted=tuple(" / ".join(group) for group in groups),
         text=given.get("text", ""),
         short=given.get("short_answer", ""),
         remarks=tuple(wording.question_remarks(item)),
@@ -336,7 +333,9 @@ def _command(config: Record) -> str:
     changed = [
         f"CITADELLE_{name.upper()}={shlex.quote(str(settings[name]))}"
         for name, field in Settings.model_fields.items()
-        if name not in _PLACE_SETTINGS and settings.get(name, field.default) != field.default
+        # Where things lie differs between machines, and changes no figure.
+        if field.annotation is not Path and name != "port"
+        if settings.get(name, field.default) != field.default
     ]
     squad = dataset.get("kind") == "squad"
     words = ["python", "-m", "eval", "squad" if squad else "run", str(dataset.get("name", ""))]

@@ -32,9 +32,7 @@ def print_run(run: Mapping[str, Any], console: Console) -> None:
     """Print the measures overall with their intervals, and for each language, with counts."""
     columns = _columns(run)
     dataset = run["config"]["dataset"]
-    # No frame: with it the figures of three languages do not fit into 80 columns.
-    title = Text(str(dataset["name"]))
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table = _compact(str(dataset["name"]))
     table.add_column("measure", no_wrap=True)
     for number, (name, _, _) in enumerate(columns):
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -56,6 +54,13 @@ def print_run(run: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for line in _remarks(run):
         console.print(Text(line))
+
+
+def _compact(title: str) -> Table:
+    """Return a table without a frame: with one the figures do not fit into 80 columns."""
+    return Table(
+        title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False
+    )
 
 
 def _add_tallies(table: Table, name: str, tallies: Sequence[str]) -> None:
@@ -90,9 +95,11 @@ def _cell(cell: Mapping[str, Any] | None) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print win, tie and loss of B against A for each measure, and the items that changed."""
-    table = Table(title="B against A, item by item", title_justify="left")
-    for name in ("measure", "items", "A", "B", "B - A", "win", "tie", "loss", "p", "test"):
-        table.add_column(name, justify="left" if name == "measure" else "right")
+    table = _compact("B against A, item by item")
+    table.add_column("measure", no_wrap=True)
+    for name in ("items", "A", "B", "B-A", "win", "tie", "loss", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("test", no_wrap=True)
     for row in comparison.rows:
         if row.mean_a is None or row.mean_b is None:
             table.add_row(row.measure, "0", *["–"] * 8)
@@ -107,7 +114,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             str(row.ties),
             str(row.losses),
             f"{row.p:.3f}",
-            row.test,
+            # Cut, so that the row fits into 80 columns.
+            row.test[:7],
         )
     console.print(table)
     console.print(

@@ -148,8 +148,7 @@ def _counts(records: Sequence[Record]) -> dict[str, Any]:
         "measured": measured,
         "excluded": {
             "unanswerable_from_retrieval_and_answer_measures": len(records) - answerable,
-            "without_citation_from_citation_precision": answerable
-            - measured["citation_precision"],
+            "without_citation_from_citation_precision": answerable - measured["citation_precision"],
             "without_whole_passage_from_reading_measures": answerable
             - measured["reading_answer_recall"],
             "without_timing_from_latency": len(records) - measured["latency_p50_ms"],

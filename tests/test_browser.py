@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
+from rag.feedback import FeedbackStore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here")
@@ -26,19 +29,53 @@ Le phare de Gatteville est gardé par <script>document.title='owned'</script> Oc
 ![image](http://remote.invalid/x.png) [lien](javascript:document.title='owned') $x^2$ :red[rouge]
 """
 
+GOLD = (
+    {
+        "id": "b1",
+        "lang": "en",
+        "question": QUESTION,
+        "answers": ["NCCA-BE"],
+        "evidence": [QUOTE],
+        "doc": "ccb-relations",
+        "type": "fact",
+        "answerable": True,
+    },
+    {
+        "id": "b2",
+        "lang": "fr",
+        "question": "Qui a vendu <b>sept</b> voiliers rouges ?",
+        "answers": [],
+        "evidence": [],
+        "doc": "",
+        "type": "unanswerable",
+        "answerable": False,
+    },
+)
+
 FORBIDDEN = ":is(img, iframe, form, script, a[href^='javascript'], a[href^='http'])"
 
 Open = Callable[..., AbstractContextManager["sync_api.Page"]]
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what the page keeps, with a file of two questions in it."""
+    folder = tmp_path_factory.mktemp("data")
+    lines = "\n".join(json.dumps(item, ensure_ascii=False) for item in GOLD)
+    (folder / "tiny.jsonl").write_text(lines, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     corpus = folder / "corpus"
     shutil.copytree(ROOT / "corpus", corpus)
     (corpus / HOSTILE_NAME).write_text(HOSTILE, encoding="utf-8")
-    with serving(corpus, folder / "index") as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CITADELLE_DATA", str(data))
+        with serving(corpus, folder / "index") as address:
+            yield address
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +203,62 @@ def test_too_long_question_stays_in_the_box(opened: Open) -> None:
         ask(page, "é" * 20_000)
         sync_api.expect(page.locator(".cit-notice-warning")).to_contain_text("2\u202f000")
         sync_api.expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("é" * 20_000)
+
+
+def test_thumb_is_kept_and_can_be_taken_back(opened: Open, data: Path) -> None:
+    store = FeedbackStore(data)
+    with opened(360, 740) as page:
+        ask(page, QUESTION)
+        yes = page.get_by_role("radio", name="Oui")
+        yes.click()
+        thanks = page.get_by_text("reste sur cet ordinateur")
+        thanks.wait_for(timeout=PATIENCE)
+        (feedback,) = store.list()
+        assert (feedback.question, feedback.verdict) == (QUESTION, "right")
+
+        page.get_by_role("radio", name="Non").click()
+        remark = page.get_by_role("textbox", name="Une remarque")
+        remark.fill("Il manque la date.")
+        assert outside(page) == []
+        page.get_by_role("button", name="Enregistrer").click()
+        page.get_by_role("button", name="Préciser").wait_for(timeout=PATIENCE)
+        (feedback,) = store.list()
+        assert (feedback.verdict, feedback.comment) == ("wrong", "Il manque la date.")
+
+        page.get_by_role("radio", name="Non").click()
+        sync_api.expect(thanks).to_have_count(0, timeout=PATIENCE)
+        assert store.list() == ()
+
+
+def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
+    opened: Open, data: Path
+) -> None:
+    with opened() as page:
+        page.get_by_role("radio", name="Évaluation").click()
+        questions = page.get_by_role("combobox", name="Questions à poser")
+        questions.wait_for(timeout=PATIENCE)
+        questions.fill("tiny")
+        questions.press("Enter")
+        page.get_by_text("sans réponse dans les documents : 1").wait_for(timeout=PATIENCE)
+        page.get_by_role("button", name="Lancer l’évaluation").press("Enter")
+        figures = page.get_by_test_id("stMetric")
+        figures.first.wait_for(timeout=PATIENCE)
+        assert figures.count() == 8
+        assert figures.first.inner_text().split("\n")[0] == "Réponses justes"
+        sync_api.expect(figures.first).to_be_in_viewport()
+
+        details = page.frame_locator("iframe")
+        sync_api.expect(details.get_by_role("heading", level=1)).to_contain_text("tiny")
+        assert GOLD[1]["question"] in details.locator("body").text_content()
+        assert details.locator("img, iframe, form").count() == 0
+        # Whatever is in there, it cannot reach the page around it.
+        (inner,) = (frame for frame in page.frames if frame.parent_frame is not None)
+        reached = "(() => { try { return parent.document.title } catch (e) { return e.name } })()"
+        assert inner.evaluate(reached) == "SecurityError"
+        assert outside(page) == []
+
+        (saved,) = (data / "evaluations").glob("*.json")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="JSON").click()
+        assert download.value.suggested_filename == saved.name
+        assert Path(download.value.path()).read_bytes() == saved.read_bytes()

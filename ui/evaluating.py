@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _COMMITTED: Final = Path(__file__).parent.parent / "eval"
 _RUNS: Final = "evaluations"
+_LONGEST_NAME: Final = 50
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d)\.(\d\d)\.(\d\d) (.+)")
 
 
@@ -67,7 +68,7 @@ def _kept(file: Path) -> KeptRun:
 
 def _new_file(folder: Path, name: str) -> Path:
     """Return a file that is not there yet, named after the time and the questions."""
-    known = re.sub(r"[^\w.-]+", "-", Path(name).stem).strip("-.") or "questions"
+    known = re.sub(r"[^\w.-]+", "-", Path(name).stem)[:_LONGEST_NAME].strip("-.") or "questions"
     now = datetime.now().strftime("%Y-%m-%d %H.%M.%S")
     names = (f"{now} {known}{end}.json" for end in ("", *(f"-{n}" for n in range(2, 100))))
     return next(file for file in (folder / entry for entry in names) if not file.exists())

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
@@ -120,14 +120,18 @@ def _uploaded(words: EvaluationTexts) -> Dataset | None:
     )
     if file is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(file.name).name or "questions.jsonl")
-        path.write_bytes(file.getvalue())
-        try:
-            return _load(path)
-        except CitadelleError as error:
-            # Where it lay for a moment is no use to whoever has the file.
-            raise CitadelleError(str(error).replace(f"{folder}{os.sep}", "")) from error
+    name = Path(file.name).name
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "questions.jsonl"
+            path.write_bytes(file.getvalue())
+            dataset = _load(path)
+    except OSError as error:
+        raise CitadelleError(f"{name}: cannot be read ({error.strerror}).") from error
+    except CitadelleError as error:
+        # Where it lay for a moment is no use to whoever has the file.
+        raise CitadelleError(str(error).replace(str(path), name)) from error
+    return replace(dataset, source={**dataset.source, "name": name})
 
 
 def _start(engine: Engine, dataset: Dataset) -> None:
@@ -266,11 +270,11 @@ def _draw_figure(
     words: EvaluationTexts,
 ) -> None:
     label, sentence = words.measures[measure.name]
-    difference = value - before if value is not None and before is not None else None
-    change = _change(difference, measure, texts, words) if difference is not None else None
-    direction = None
-    if change and difference is not None:
-        direction = words.better if difference * measure.better > 0 else words.worse
+    change, direction = None, None
+    if value is not None and before is not None:
+        change = _change(value - before, measure, texts, words)
+        improved = (value - before) * measure.better > 0
+        direction = (words.better if improved else words.worse) if change else words.same
     st.metric(
         label,
         _amount(value, measure, texts, words) if value is not None else None,

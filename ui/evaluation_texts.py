@@ -45,6 +45,7 @@ class EvaluationTexts:
     points: str
     better: str
     worse: str
+    same: str
     percent: str
     details: str
     run_page: str
@@ -88,6 +89,7 @@ _FRENCH = typeset(
         points="points",
         better="mieux",
         worse="moins bien",
+        same="inchangé",
         percent="{value} %",
         details="Le détail, question par question (en anglais)",
         run_page="Évaluation",
@@ -166,6 +168,7 @@ _ENGLISH = EvaluationTexts(
     points="points",
     better="better",
     worse="worse",
+    same="unchanged",
     percent="{value}%",
     details="The details, question by question",
     run_page="Evaluation",
@@ -237,6 +240,7 @@ _DUTCH = EvaluationTexts(
     points="punten",
     better="beter",
     worse="slechter",
+    same="ongewijzigd",
     percent="{value}%",
     details="De details, vraag per vraag (in het Engels)",
     run_page="Evaluatie",

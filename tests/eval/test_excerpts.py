@@ -105,9 +105,7 @@ def test_marks_are_those_of_every_character(
 
 def test_excerpt_keeps_whole_words_around_marks() -> None:
     before, after = "un deux trois quatre " * 10, " cinq six sept huit" * 10
-    parts = excerpt(
-        pieces(before + "ICI" + after, 0, [Span(len(before), len(before) + 3)], []), 12
-    )
+    parts = excerpt(pieces(before + "ICI" + after, 0, [Span(len(before), len(before) + 3)], []), 12)
     assert shown(parts) == [
         ("", "…"),
         ("", "quatre "),
@@ -176,7 +174,7 @@ def test_longer_passage_that_holds_the_evidence_counts_as_read() -> None:
 
 
 def test_item_without_passages_has_none() -> None:
-    bare = {"expected": {"doc_id": "", "places": []}, "given": None, "ranking": []}
+    bare: dict[str, Any] = {"expected": {"doc_id": "", "places": []}, "given": None, "ranking": []}
     assert (passages(bare), stray(bare), evidence_ranks(bare)) == ((), (), ())
 
 

@@ -7,99 +7,20 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, find_chromium
-from eval import glossary
-from eval.comparison import COMPARED, compare_runs
-from eval.figures import Difference, change_since, figure, row_change, row_of
-from eval.measures import ITEM_MEASURES
 from eval.page import comparison_page, run_page
 from eval.runs import slim
-from eval.summary import STAGES, summarise
-from eval.wording import further, question_remarks, remarks, verdict
+from eval.summary import STAGES
+from tests.eval.sample import EVERY_STAGE, item, run_of
 
 HOSTILE = "</style></script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
-VOID = {"meta", "input", "br", "link", "img"}
-TEXT = "Le siège est à Bruxelles, en Belgique."
-
-
-def item(number: int, stage: str, **changes: Any) -> dict[str, Any]:
-    answerable = stage not in ("rightly_abstained", "wrongly_answered")
-    abstained = "abstained" in stage
-    right = stage == "right"
-    passage = {"doc_id": "note.md", "start": 100, "end": 138, "text": TEXT, "score": 0.9}
-    record = {
-        "id": f"q{number}",
-        "lang": "fr",
-        "type": "fact",
-        "question": f"Question {number} ?",
-        "history": [],
-        "answerable": answerable,
-        "expected": {
-            "doc_id": "note.md" if answerable else "",
-            "doc_language": "fr" if answerable else "",
-            "answers": ["Bruxelles"] if answerable else [],
-            "answer_groups": [],
-            "evidence": ["siège est à Bruxelles"] if answerable else [],
-            "places": [[103, 124]] if answerable else [],
-            "passage": {**passage} if answerable else None,
-        },
-        "outcome": "error" if stage == "error" else "abstained" if abstained else "answered",
-        "error": "Broken: no." if stage == "error" else None,
-        "stage": stage,
-        "confidence": 0.0 if stage == "error" else 0.3 if abstained else 0.9,
-        "correct": right,
-        "withheld_correct": None,
-        "groups_said": [int(right), 1] if answerable else None,
-        "scores": dict.fromkeys(ITEM_MEASURES, float(right) if answerable else None),
-        "given": None
-        if stage == "error"
-        else {
-            "text": "Rien." if abstained else "« Bruxelles » [1]",
-            "short_answer": "" if abstained else "Bruxelles",
-            "abstained": abstained,
-            "citations": []
-            if abstained
-            else [
-                {
-                    "key": "1",
-                    "doc_id": "note.md",
-                    "start": 115,
-                    "end": 137,
-                    "quote": "Bruxelles, en Belgique",
-                }
-            ],
-            "passages": [{**passage, "used": not abstained, "evidence": [0] * answerable}],
-            "timings": {"total_ms": 10.0 * number},
-        },
-        "ranking": [{"chunk_id": "1", "doc_id": "note.md", "start": 100, "end": 138, "score": 1.0}],
-    }
-    return {**record, **changes}
-
-
-def run_of(*items: dict[str, Any]) -> dict[str, Any]:
-    counts, tables = summarise(items)
-    return {
-        "format": 2,
-        "config": {
-            "settings": {"corpus": "corpus", "abstain_below": 0.7, "language": "fr"},
-            "encoder": "small",
-            "reader": "rules",
-            "manifest": {"corpus_hash": "abc", "paths": ["corpus"]},
-            "code": {"version": "0.1.0", "sources_sha256": "0123456789"},
-            "dataset": {"kind": "gold", "name": "dev.jsonl", "sha256": "fff"},
-        },
-        "counts": {"quotes_verified": 3, "evidence_not_in_document": [], **counts},
-        **tables,
-        "items": list(items),
-    }
-
-
-EVERY_STAGE = tuple(item(number, stage) for number, stage in enumerate(STAGES, 1))
+VOID = {"meta", "input", "br", "wbr", "link", "img"}
 
 
 class Parsed(HTMLParser):
@@ -179,7 +100,7 @@ def test_page_is_sound(name: str) -> None:
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert all("scope" in attributes for attributes in page.all("th"))
     assert not any("style" in attributes for _, attributes in page.tags)
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
@@ -312,26 +233,6 @@ def test_citation_outside_the_passages_is_shown() -> None:
 # Counts
 
 
-def test_stages_are_those_of_a_run() -> None:
-    assert {stage.name for stage in glossary.STAGES} == set(STAGES)
-    css = (Path(glossary.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
-    for stage in glossary.STAGES:
-        chosen = f'#stage-{stage.name}:checked) .group:not([data-stage="{stage.name}"])'
-        assert (chosen in css) == (stage.name not in glossary.SERVED)
-    for language in (*glossary.LANGUAGE_NAMES, "other"):
-        assert f'#language-{language}:checked) :is(.item:not([data-language="{language}"])' in css
-    for direction in glossary.DIRECTIONS.values():
-        assert f'#direction-{direction}:checked) .item:not([data-direction="{direction}"])' in css
-
-
-def test_measures_are_those_of_a_run() -> None:
-    known = {measure.name for group in glossary.MEASURES.values() for measure in group}
-    run = run_of(*EVERY_STAGE)
-    assert known == set(run["measures"]["overall"])
-    assert {*glossary.HEADLINES, *glossary.PLACES} <= known
-    assert all(glossary.measure(name).words for name in COMPARED)
-
-
 def test_every_item_is_there_once_and_counts_add_up() -> None:
     items = [item(number, stage) for number, stage in enumerate([*STAGES, "right", "error"], 1)]
     page = Parsed(run_page(run_of(*items)))
@@ -343,7 +244,8 @@ def test_every_item_is_there_once_and_counts_add_up() -> None:
     assert "The rest 3 of 10" in text
     assert (
         "1 evidence not read + 1 wrongly abstained + 1 wrong passage quoted + 1 wrong words quoted"
-        " + 1 should have abstained + 2 error + 2 answered right + 1 rightly abstained = 10 questions"
+        " + 1 should have abstained + 2 error + 2 answered right + 1 rightly abstained = 10 "
+        "questions"
     ) in text
     # Eight have an answer: less two errors, then one at every step, leaves the two right ones.
     for step in (
@@ -395,31 +297,9 @@ def test_matrix_says_what_was_not_measured() -> None:
 # Words
 
 
-def test_verdict_is_in_plain_words() -> None:
-    nbsp = "\N{NO-BREAK SPACE}"
-    # Right, four failures and an error have an answer: three answered wrong, one abstained.
-    assert verdict(EVERY_STAGE) == [
-        "Of 8 questions, 6 have an answer in the documents.",
-        f"Of those, 1{nbsp}(17%) was answered right, 3 were answered wrong and 1 was not answered.",
-        f"Of the 2 that the documents do not answer, 1{nbsp}(50%) was rightly turned away, and 1 "
-        "got an answer all the same.",
-        "1 question ended in an error.",
-    ]
-    assert verdict([item(1, "right")]) == [
-        "Of 1 question, 1 has an answer in the documents.",
-        f"Of that one, 1{nbsp}(100%) was answered right, 0 were answered wrong and 0 were not "
-        "answered.",
-    ]
-    assert verdict([]) == ["No question was asked."]
-
-
 def test_change_since_the_baseline_is_said() -> None:
     before = run_of(item(1, "wrong_span"), item(2, "right"), item(3, "wrong_span"))
     after = run_of(item(1, "right"), item(2, "error"), item(3, "right"))
-    assert further(after, compare_runs(before, after)) == [
-        "3 citations stand in the documents letter by letter.",
-        "Since the baseline, 2 questions got better and 1 got worse.",
-    ]
     text = Parsed(run_page(after, slim(before))).text()
     # Two of three instead of one: 33.3 points; the test is on two wins and one loss.
     assert "▲ +33.3 points, better p = 1.000, McNemar" in text
@@ -427,80 +307,18 @@ def test_change_since_the_baseline_is_said() -> None:
     assert text.count("worse than in the baseline") == 1
 
 
-def test_remarks_say_what_was_left_out() -> None:
-    counts = {
-        "overall": {"excluded": {"without_timing": 2, "nothing": 0}},
-        "evidence_not_in_document": ["a", "b"],
-    }
-    assert remarks(counts) == [
-        "Not counted: 2 without timing.",
-        "Evidence that does not stand in its document, so can never be found: a, b.",
-    ]
-    assert remarks({}) == []
-
-
-def test_remarks_on_a_question() -> None:
-    said = item(1, "wrongly_abstained", groups_said=[1, 3], withheld_correct=True)
-    assert list(question_remarks(said)) == [
-        "The answer says 1 of 3 expected parts.",
-        "The answer that was withheld was right.",
-        "The search has the evidence at rank 1.",
-    ]
-    said["expected"]["places"] = [[103, 124], [103, 110], [500, 510]]
-    assert list(question_remarks(said))[-1] == "The search has some of the evidence at rank 1."
-    said["expected"]["places"] = [[500, 510]]
-    assert list(question_remarks(said))[-1] == (
-        "The evidence is not among the first 1 passage of the search."
-    )
-    # The same words in another place: the measure says that they were found.
-    said["scores"] = {**said["scores"], "R@10": 1.0}
-    assert len(list(question_remarks(said))) == 2
-
-
-def test_figures_are_said_in_their_units() -> None:
-    run = run_of(*EVERY_STAGE)
-    run["measures"]["overall"] |= {"answer_recall": 0.8364, "AURC": 0.1304, "EM": None}
-    run["intervals"]["overall"] |= {"answer_recall": [0.7741, 0.8919], "AURC": None}
-    run["measures"]["overall"]["latency_p95_ms"] = 1234.5
-    run["intervals"]["overall"]["latency_p95_ms"] = [999.0, 2000.0]
-    right = figure(run, "answer_recall")
-    assert (right.number, right.words, right.interval, right.interval_words, right.items) == (
-        "0.836",
-        "83.6%",
-        "0.774–0.892",
-        "77.4–89.2%",
-        6,
-    )
-    assert (figure(run, "AURC").words, figure(run, "AURC").interval) == ("0.130", "")
-    assert figure(run, "latency_p95_ms").words == "1.2 s"
-    assert figure(run, "latency_p95_ms").interval_words == "999 ms–2 s"
-    assert (figure(run, "EM").number, figure(run, "EM").words) == ("–", "not measured")
-    assert figure(run, "R@5", ("lang", "pt")).words == "not measured"
-
-
-def test_lower_is_better_where_it_is() -> None:
+def test_arrow_follows_the_number_and_the_word_its_worth() -> None:
     before, after = run_of(*EVERY_STAGE), run_of(*EVERY_STAGE)
     before["measures"]["overall"] |= {"AURC": 0.30, "latency_p50_ms": 40.0}
     after["measures"]["overall"] |= {"AURC": 0.25, "latency_p50_ms": 52.0}
-    comparison = compare_runs(before, after)
-    assert change_since(after, "AURC", before, comparison) == Difference("−0.050", 1, None)
-    assert change_since(after, "latency_p50_ms", before, comparison) == Difference(
-        "+12 ms", -1, None
-    )
     text = Parsed(run_page(after, before)).text()
     assert "▼ −0.050, better" in text
     assert "▲ +12 ms, worse" in text
 
 
-def test_means_over_other_questions_are_not_compared() -> None:
-    before, after = run_of(*EVERY_STAGE[1:]), run_of(*EVERY_STAGE)
-    comparison = compare_runs(before, after)
-    assert change_since(after, "AURC", before, comparison) is None
-    assert change_since(after, "AURC", None, None) is None
-    row = row_of(comparison, "answer_recall")
-    assert row is not None
-    assert row_change(row) == Difference("+0.0 points", 0, row)
-    assert "left out: 0 only in the baseline, 1 only here" in run_page(after, before)
+def test_questions_that_only_one_asked_are_counted() -> None:
+    html = run_page(run_of(*EVERY_STAGE), run_of(*EVERY_STAGE[1:]))
+    assert "left out: 0 only in the baseline, 1 only here" in html
 
 
 def test_what_was_not_measured_is_said() -> None:
@@ -535,8 +353,8 @@ def test_configuration_and_command_are_there() -> None:
     assert "manifest.corpus_hash abc" in text
     assert "settings.abstain_below 0.7" in text
     assert (
-        "CITADELLE_ABSTAIN_BELOW=0.7 python -m eval run dev.jsonl --corpus corpus "
-        "--json run.json --html run.html"
+        "To make this page again: CITADELLE_ABSTAIN_BELOW=0.7 python -m eval run dev.jsonl "
+        "--corpus corpus --json run.json --html run.html"
     ) in text
     run["config"]["dataset"] = {
         "kind": "squad",
@@ -544,9 +362,10 @@ def test_configuration_and_command_are_there() -> None:
         "questions": {"name": "q.jsonl"},
         "limit": 60,
     }
-    assert "python -m eval squad 'a b.json' --questions q.jsonl --limit 60 --json" in Parsed(
-        run_page(run)
-    ).text()
+    assert (
+        "python -m eval squad 'a b.json' --questions q.jsonl --limit 60 --json"
+        in Parsed(run_page(run)).text()
+    )
 
 
 # Comparison
@@ -588,7 +407,7 @@ def test_comparison_names_what_differs() -> None:
     assert "The two runs have no question in common." in text
     assert "Left out: 1 question only in A, 1 only in B." in text
     assert "settings.abstain_below 0.7 0.2" in text
-    assert "settings.language fr –" in text
+    assert "settings.port 1 –" in text
     assert "No question changed." in text
 
 
@@ -627,5 +446,11 @@ def test_failures_are_chosen_in_a_browser(tmp_path: Path, script: bool) -> None:
             assert shown.count() == 1
             page.get_by_role("button", name="Open all").click()
             assert page.locator(".item[open]").count() == 1
+            page.get_by_role("button", name="Close all").click()
+        # What is folded on the screen is printed.
+        said = page.locator(".item:not([open]) .said:visible")
+        assert said.count() == 0
+        page.emulate_media(media="print")
+        assert said.count() > 0
         assert told == [file.as_uri()]
         browser.close()

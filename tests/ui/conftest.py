@@ -1,0 +1,255 @@
+"""The page without a browser, over an engine that a person can hold in their head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from rag.config import Settings
+from rag.errors import DocumentNotFound, IndexDamaged
+from rag.types import (
+    Answer,
+    Block,
+    Chunk,
+    Citation,
+    Document,
+    OffsetMap,
+    Passage,
+    Ranking,
+    ScoredChunk,
+    Segment,
+    Skipped,
+    Source,
+)
+from tests.conftest import ROOT
+from ui.engine import ProgressCallback
+
+NOTE = "note.md"
+HOSTILE = (
+    '<script>alert(1)</script> <img src=x onerror="alert(2)"> ![x](http://example.org/x.png) '
+    '[a](javascript:alert(3)) $x^2$ :material/home: :red[rouge] </mark></section> & "guillemets"'
+)
+# All that the page's scripts may hold of their own: an anchor and an occasion, a language.
+OWN_SCRIPT = re.compile(
+    r"<div class=\"cit-(?:unseen\" role=\"alert|footnote)\">[\w .’]*</div><script>"
+    r"(?:/\* [\w ]+ \*/ setTimeout\(\(\) => document\.getElementById\('[a-z\d-]+'\)"
+    r"\?\.scrollIntoView\(\), 50\); innerWidth < 768 [^<]*\.click\(\)"
+    r"|document\.documentElement\.lang = '(?:fr|en|nl)')</script>"
+)
+
+# Canonical text with Markdown marks; the plain text is the same without "# " and "**".
+CANONICAL = "# Le fort\n\nLe fort date de **1872**. Il garde la Meuse.\n\nFin."
+PLAIN = "Le fort\n\nLe fort date de 1872. Il garde la Meuse.\n\nFin."
+OFFSETS = OffsetMap(
+    (
+        Segment(0, 7, 2, 9),  # Le fort
+        Segment(9, 25, 11, 27),  # "Le fort date de "
+        Segment(25, 29, 29, 33),  # 1872
+        Segment(29, 49, 35, 55),  # ". Il garde la Meuse."
+        Segment(51, 55, 57, 61),  # Fin.
+    )
+)
+
+
+def document(text: str = "", doc_id: str = NOTE) -> Document:
+    """Return the note of the fort, or a document that is one paragraph of `text`."""
+    if text:
+        return Document(
+            doc_id=doc_id,
+            title=text,
+            text=text,
+            plain=text,
+            metadata={"tags": (text,), "aliases": text},
+            language="fr",
+            content_hash="1",
+            blocks=(Block("paragraph", 0, len(text)),),
+            offsets=OffsetMap((Segment(0, len(text), 0, len(text)),)),
+        )
+    return Document(
+        doc_id=doc_id,
+        title="Le fort",
+        text=CANONICAL,
+        plain=PLAIN,
+        metadata={"tags": ("histoire", "fortifications"), "aliases": ("Le vieux fort",)},
+        language="fr",
+        content_hash="0",
+        blocks=(
+            Block("heading", 0, 7, 1),
+            Block("paragraph", 9, 49),
+            Block("paragraph", 51, 55),
+        ),
+        offsets=OFFSETS,
+    )
+
+
+def quoting(source: Document, quote: str, question: str = "?", key: str = "1") -> Answer:
+    """Return an answer that quotes `quote`, from a passage which is the whole document."""
+    start = source.text.index(quote)
+    return Answer(
+        question=question,
+        language="fr",
+        text=f"D'après le document :\n{quote} [{key}]",
+        short_answer="1872" if "1872" in quote else "",
+        citations=(
+            Citation(
+                key,
+                source.doc_id,
+                source.content_hash,
+                start,
+                start + len(quote),
+                quote,
+                source.title,
+                ("Le fort", "Histoire"),
+            ),
+        ),
+        passages=(Passage(source.doc_id, 0, len(source.text), source.text, 1.0, True),),
+        abstained=False,
+        confidence=0.9,
+        mode="extractive",
+        timings={"total_ms": 412.0},
+    )
+
+
+# Of the two questions the note answers one; the fake engine quotes the same for both.
+GOLD = """\
+{"id": "f1", "lang": "fr", "question": "Que garde le fort ?", "answers": ["la Meuse"], \
+"evidence": ["Il garde la Meuse."], "doc": "note", "type": "fact", "answerable": true}
+{"id": "f2", "lang": "fr", "question": "Quel temps fait-il ?", "answers": [], \
+"evidence": [], "doc": "", "type": "unanswerable", "answerable": false}
+"""
+
+
+@dataclass
+class FakeEngine:
+    """Quotes the same sentence whatever is asked, and remembers what it was asked."""
+
+    documents: dict[str, Document] = field(default_factory=lambda: {NOTE: document()})
+    gives: Answer | Exception | None = None
+    skipped: tuple[Skipped, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    refreshed: int = 0
+    damage: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=lambda: {"corpus_hash": "c0"})
+    reader: str = "fake"
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Answer:
+        self.asked.append((question, list(history)))
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return self.gives or quoting(self.documents[NOTE], "Il garde la Meuse.", question)
+
+    def answer(
+        self,
+        question: str,
+        ranking: Ranking,
+        history: Sequence[str] = (),
+        abstain_below: float | None = None,
+    ) -> Answer:
+        return quoting(self.documents[NOTE], "Il garde la Meuse.", question)
+
+    def search(
+        self,
+        question: str,
+        k: int = 10,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+    ) -> Ranking:
+        """Find the whole note, as one passage."""
+        text = self.documents[NOTE].text
+        chunk = Chunk(f"{NOTE}:0", NOTE, 0, len(text), text, (), {})
+        return Ranking(question, (ScoredChunk(chunk, 1.0, 1),))
+
+    def document(self, doc_id: str) -> Document:
+        try:
+            return self.documents[doc_id]
+        except KeyError as error:
+            raise DocumentNotFound(f"No document is called {doc_id}.") from error
+
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(
+            Source(item.doc_id, item.title, item.language, item.metadata, 1, len(item.text))
+            for item in self.documents.values()
+        )
+
+    def refresh(self) -> bool:
+        self.refreshed += 1
+        if self.damage:
+            raise IndexDamaged(self.damage)
+        return False
+
+
+Start = Callable[..., AppTest]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Start:
+    """Return a function that opens the page on an engine, or on a failure to open one.
+
+    What the page keeps goes below `tmp_path`.
+    """
+    st.cache_resource.clear()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CITADELLE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
+
+    def open_page(engine: FakeEngine | Exception) -> AppTest:
+        def opener(progress: ProgressCallback) -> FakeEngine:
+            progress("embed", 1, 2)
+            if isinstance(engine, Exception):
+                raise engine
+            return engine
+
+        monkeypatch.setattr("ui.engine.open_engine", opener)
+        return AppTest.from_file(str(ROOT / "app.py"), default_timeout=20).run()
+
+    return open_page
+
+
+def shown(page: AppTest) -> str:
+    """Return all the HTML of the page, without its style sheet and its own script."""
+    assert not page.exception
+    bodies = []
+    for element in page.html:
+        if element.proto.unsafe_allow_javascript:
+            assert OWN_SCRIPT.fullmatch(element.value)
+        else:
+            bodies.append(element.value)
+    return "\n".join(body for body in bodies if not body.startswith("<style>"))
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.data: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not [name for name, _ in attrs if name.startswith("on") or name == "src"]
+        links = [value or "" for name, value in attrs if name == "href"]
+        assert all(link.startswith("#") for link in links)
+
+    def handle_data(self, data: str) -> None:
+        self.data.append(data)
+
+
+def read(markup: str) -> tuple[str, set[str]]:
+    """Return the text a browser would show, and the names of the tags around it."""
+    parser = _Text()
+    parser.feed(markup)
+    parser.close()
+    return "".join(parser.data), parser.tags

@@ -1,0 +1,178 @@
+"""The view of the questions, driven without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rag.errors import CitadelleError
+from rag.types import Answer, Passage
+from tests.ui.conftest import (
+    CANONICAL,
+    HOSTILE,
+    NOTE,
+    FakeEngine,
+    Start,
+    document,
+    quoting,
+    read,
+    shown,
+)
+from ui.texts import EXAMPLES, TEXTS
+
+
+def test_question_is_answered_with_its_passage(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    assert TEXTS["fr"].welcome_title in shown(page)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    markup = shown(page)
+    assert engine.asked == [("Que garde le fort ?", [])]
+    assert "Que garde le fort ?" in markup
+    assert '<a class="cit-marker" href="#passage-1-1"' in markup
+    assert 'id="passage-1-1"' in markup
+    assert '<mark data-number="1">Il garde la Meuse.</mark>' in markup
+    assert "Confiance élevée" in markup and "0.9" not in markup
+    assert "0,4 s" in markup
+    assert TEXTS["fr"].welcome_title not in markup
+    assert engine.refreshed > 0
+
+
+def test_follow_up_carries_the_earlier_questions(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    page.chat_input[0].set_value("Depuis quand ?").run()
+    assert engine.asked[-1] == ("Depuis quand ?", ["Que garde le fort ?"])
+    markup = shown(page)
+    assert markup.index("Que garde le fort ?") < markup.index("Depuis quand ?")
+    assert 'href="#passage-2-1"' in markup
+
+
+def test_new_conversation_forgets(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    page.button(key="new").click().run()
+    assert "Que garde le fort ?" not in shown(page)
+    page.chat_input[0].set_value("Et ici ?").run()
+    assert engine.asked[-1] == ("Et ici ?", [])
+
+
+def test_example_is_asked_by_a_click(start: Start) -> None:
+    example = EXAMPLES[0]
+    engine = FakeEngine({NOTE: document(), example.doc_id: document("Texte.", example.doc_id)})
+    page = start(engine)
+    page.button(key="example-0").click().run()
+    assert engine.asked == [(example.question, [])]
+
+
+def test_examples_about_other_documents_are_not_offered(start: Start) -> None:
+    page = start(FakeEngine())
+    assert not [button for button in page.button if "example" in (button.key or "")]
+
+
+def test_whole_document_is_sent_when_opened(start: Start) -> None:
+    page = start(FakeEngine())
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "cit-document" not in shown(page)
+    page.session_state["whole-1-0"] = True
+    page.run()
+    markup = shown(page)
+    assert "cit-document" in markup and "Fin." in markup
+    assert markup.count("<mark") == 2
+
+
+def test_abstention_shows_the_nearest_passages_as_perhaps(start: Start) -> None:
+    abstention = Answer(
+        question="?",
+        language="fr",
+        text="Les documents ne répondent pas à cette question.",
+        short_answer="",
+        citations=(),
+        passages=(Passage(NOTE, 0, len(CANONICAL), CANONICAL, 0.2, False),),
+        abstained=True,
+        confidence=0.1,
+        mode="abstention",
+    )
+    page = start(FakeEngine(gives=abstention))
+    page.chat_input[0].set_value("Quel temps fait-il ?").run()
+    markup = shown(page)
+    assert "cit-notice-info" in markup and abstention.text in markup
+    assert "Confiance" not in markup and "<mark" not in markup
+    assert [box.label for box in page.expander] == ["Peut-être dans ces passages"]
+
+
+@pytest.mark.parametrize("question", ["  ", "\n"])
+def test_empty_question_is_refused(start: Start, question: str) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value(question).run()
+    assert TEXTS["fr"].question_empty in shown(page)
+    assert engine.asked == []
+
+
+def test_too_long_question_goes_back_to_the_box(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value("é" * 20_000).run()
+    markup = shown(page)
+    assert "20\u202f000 caractères" in markup and "2\u202f000" in markup
+    assert page.chat_input[0].proto.value == "é" * 20_000
+    assert engine.asked == []
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "20\u202f000" not in shown(page)
+
+
+def test_engine_error_is_one_sentence_and_keeps_the_conversation(start: Start) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    engine.gives = CitadelleError("The index is being rebuilt; ask again in a minute.")
+    page.chat_input[0].set_value("Depuis quand ?").run()
+    markup = shown(page)
+    assert "The index is being rebuilt; ask again in a minute." in markup
+    assert "Il garde la Meuse." in markup
+    engine.gives = None
+    page.chat_input[0].set_value("Et maintenant ?").run()
+    assert engine.asked[-1] == ("Et maintenant ?", ["Que garde le fort ?"])
+
+
+def test_unexpected_error_shows_no_traceback(start: Start) -> None:
+    page = start(FakeEngine(gives=RuntimeError("secret detail")))
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    markup = shown(page)
+    assert TEXTS["fr"].unexpected_error in markup
+    assert "secret detail" not in markup and "Traceback" not in markup
+
+
+def test_conversation_is_kept_while_documents_are_read(start: Start) -> None:
+    page = start(FakeEngine())
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    page.button_group(key="view").set_value("documents").run()
+    page.button_group(key="view").set_value("questions").run()
+    assert "Que garde le fort ?" in shown(page)
+
+
+def test_hostile_question_and_document_reach_no_widget_that_interprets(start: Start) -> None:
+    source = document(HOSTILE)
+    engine = FakeEngine({NOTE: source}, quoting(source, HOSTILE))
+    page = start(engine)
+    page.chat_input[0].set_value(HOSTILE).run()
+    text, tags = read(shown(page))
+    assert text.count(HOSTILE) >= 3
+    assert not tags & {"script", "img", "iframe"}
+    page.button_group(key="view").set_value("documents").run()
+    labels = [item.label for item in (*page.button, *page.expander)]
+    for written in (*labels, *(item.value for item in (*page.markdown, *page.text))):
+        assert "example.org" not in written and ":material/home:" not in written
+
+
+def test_a_quote_of_an_older_document_is_not_marked_in_a_newer_one(start: Start) -> None:
+    old = quoting(document(), "Il garde la Meuse.", "Que garde le fort ?")
+    newer = replace(document(), content_hash="another")
+    page = start(FakeEngine(documents={NOTE: newer}, gives=old))
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert TEXTS["fr"].index_changed in shown(page)
+    assert not page.exception

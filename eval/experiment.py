@@ -12,13 +12,14 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from eval import measures
 from eval.dataset import Dataset, Item, resolve_document
 from eval.journal import Journal
-from eval.matching import contains
+from eval.matching import contains, variants
 from eval.runs import FORMAT, presentable, presentable_item
 from eval.summary import ABSTENTION_STAGES, summarise
 from eval.verbatim import locate, plain_quote
@@ -182,11 +183,21 @@ def _locate(item: Item, known: Sequence[str], documents: _Documents) -> _Expecte
         # Gold may quote the canonical text, with its marks; all comparing is done in plain text.
         return tuple(plain_quote(document, text) for text in texts)
 
+    evidence = plain(item.evidence)
+    context = (*evidence, *plain(item.answers))
+    asked = "\n".join((*item.history, item.question))
+
+    def accepted(answers: Sequence[str]) -> tuple[str, ...]:
+        # An acronym stands for its expansion where the item's own texts pair them.
+        given = plain(answers)
+        forms = (variants(text, context, asked) for text in given)
+        return tuple(dict.fromkeys(chain(given, *forms)))
+
     located = replace(
         item,
-        answers=plain(item.answers),
-        evidence=plain(item.evidence),
-        answer_groups=tuple(map(plain, item.answer_groups)),
+        answers=accepted(item.answers),
+        evidence=evidence,
+        answer_groups=tuple(map(accepted, item.answer_groups)),
     )
     places = [place for text in item.evidence if (place := locate(document, text)) is not None]
     return _Expected(

@@ -282,6 +282,8 @@ _GLUED_TO_NAME = re.compile(r"\b(des|les|du|de|la|le|et|aux)(?=[A-ZÀ-Ý])")
 _CAPITALS = re.compile(r"\b([A-Z]{2,6})\b")
 _FIRST_LETTER = re.compile(r"(?<!\w)[àâäáéèêëîïíôöóùûüúç](?=\w)")
 _BARE = dict(zip("àâäáéèêëîïíôöóùûüúç", "aaaaeeeeiiiooouuuuc", strict=True))
+# "Le Monde" is a newspaper: "dans ce monde" does not say it.
+_TITLE = re.compile(r"[A-Z]\w*[' ]+[A-ZÀ-Ý][^\W\d_]*[a-zà-ÿ]")
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
 _RANGE = re.compile(r"(?<=\d) ?- ?(?=\d)")
 _WORD = re.compile(
@@ -371,11 +373,8 @@ def _forms(part: str) -> tuple[tuple[str, bool], ...]:
     return tuple((" ".join(form), article) for form, article in forms)
 
 
-# "Le Monde" is a newspaper, and not said by "le monde entier".
-_TITLE = re.compile(r"[A-Z]\w*[' ]+[A-ZÀ-Ý][^\W\d_]*[a-zà-ÿ]")
-
-
 def _within(line: str, form: str, after_article: bool) -> bool:
+    """Tell whether a line holds a form, between words or before a glued article."""
     if not after_article and f" {form} " in line:
         return True
     if not after_article and " " not in form:

@@ -13,6 +13,7 @@ from eval.journal import Journal
 from eval.runs import save_run
 from rag.errors import DatasetError
 from rag.types import Passage
+from tests.eval.conftest import document
 
 if TYPE_CHECKING:
     from tests.eval.conftest import FakeSystem
@@ -227,6 +228,20 @@ def test_evidence_that_no_passage_holds_whole_is_excluded_from_reading(
     assert run["items"][0]["expected"]["passage"] is None
     excluded = run["counts"]["overall"]["excluded"]
     assert excluded["without_whole_passage_from_reading_measures"] == 1
+
+
+def test_an_acronym_is_accepted_for_its_expansion(system: FakeSystem) -> None:
+    evidence = "Le Centre d'Alerte (CA) siège ici."
+    system.documents["note.md"] = document("note.md", evidence)
+    system.script("Qui ?", "Le Centre d'Alerte.")
+    system.script("Que veut dire CA ?", "CA.")
+    who = Item("a", "fr", "Qui ?", ("CA",), (evidence,), "note.md", "fact")
+    told = measure(system, dataset(who))["items"][0]
+    assert told["expected"]["answers"] == ["CA", "Centre d'Alerte"]
+    assert told["scores"]["answer_recall"] == 1.0
+    # To repeat the acronym that was asked about says nothing.
+    what = replace(who, question="Que veut dire CA ?", answers=("Centre d'Alerte",))
+    assert measure(system, dataset(what))["items"][0]["scores"]["answer_recall"] == 0.0
 
 
 def test_expected_places_are_canonical(system: FakeSystem) -> None:

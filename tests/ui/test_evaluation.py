@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from eval.comparison import baseline_of
 from eval.dataset import load_gold
 from eval.experiment import measure
 from eval.runs import save_run
@@ -197,6 +198,24 @@ def test_changes_since_the_run_before_say_which_way_is_better(
     page.selectbox[2].set_value("").run()
     assert not any(delta for delta, _ in changes(page).values())
     assert "Quel temps fait-il ?" in embedded(page)
+
+
+def test_a_first_run_is_compared_with_the_baseline_of_its_questions(
+    start: Start, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "baselines").mkdir()
+    run = run_of(Settings(data=data, cache=tmp_path / "cache"), data / "fort.jsonl")
+    for name in ("dev", "fort"):
+        save_run(baseline_of(run), tmp_path / "baselines" / f"{name}.json")
+    monkeypatch.setattr("ui.evaluating._COMMITTED", tmp_path)
+    page = opened(start)
+    # A baseline, whose items are slim, can be opened by itself.
+    assert page.selectbox(key="shown").options == ["Référence · dev", "Référence · fort"]
+    assert figures(page)["Réponses justes"] == "100,0\u202f%"
+    assert "Quel temps fait-il ?" in embedded(page)
+    evaluated(choose(page, data))
+    assert page.selectbox[2].value == str(tmp_path / "baselines" / "fort.json")
+    assert set(changes(page).values()) == {("0", "inchangé")}
 
 
 def test_runs_of_other_questions_or_documents_are_told_apart(

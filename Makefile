@@ -48,7 +48,7 @@ baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
 bench: $(RUN_STAMP) ## measure speed and fusion
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-screenshot: $(DEV_STAMP) ## draw docs/screenshot.png again
+screenshot: $(DEV_STAMP) ## draw the pictures of the README again
 	$(BIN)/python docs/screenshot.py
 
 clean: ## remove the environment and the index

@@ -1,7 +1,8 @@
-"""Take the picture of the page: `python docs/screenshot.py` writes docs/screenshot.png.
+"""Take the pictures: `python docs/screenshot.py` writes screenshot.png and evaluation.png.
 
-The page is served from a temporary index of `corpus/`; nothing outside this machine is
-asked for anything. Needs the package playwright and a Chromium.
+The page is served from a temporary index of `corpus/`, and the report is of the questions
+in `eval/dev.jsonl`; nothing outside this machine is asked for anything. Needs the package
+playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -84,8 +85,15 @@ def _healthy(port: int) -> bool:
         connection.close()
 
 
+def _measure(report: Path) -> None:
+    arguments = ["run", "eval/dev.jsonl", "--corpus", "corpus", "--html", str(report)]
+    subprocess.run(  # noqa: S603 -- this interpreter, with options of ours
+        [sys.executable, "-m", "eval", *arguments], cwd=ROOT, check=True, capture_output=True
+    )
+
+
 def main() -> None:
-    """Ask the question in a real browser and write the picture."""
+    """Ask the question and open the report in a real browser, and write the pictures."""
     from playwright.sync_api import sync_playwright
 
     chromium = find_chromium()
@@ -108,6 +116,13 @@ def main() -> None:
         page.locator(".cit-card mark").first.wait_for(timeout=120_000)
         page.wait_for_timeout(1000)
         page.screenshot(path=ROOT / "docs" / "screenshot.png")
+        report = Path(folder) / "report.html"
+        _measure(report)
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 1000}, device_scale_factor=2, color_scheme="light"
+        )
+        page.goto(report.as_uri())
+        page.screenshot(path=ROOT / "docs" / "evaluation.png")
         browser.close()
 
 

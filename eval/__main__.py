@@ -14,13 +14,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eval import check, harvest
 from eval.comparison import baseline_of, compare_runs, gate
+from eval.curation import check, harvest
 from eval.dataset import Dataset, load_gold
 from eval.experiment import configuration, measure, open_system
 from eval.journal import Journal
-from eval.page import comparison_page, run_page
-from eval.report import print_comparison, print_matrix, print_run
+from eval.report.page import comparison_page, run_page
+from eval.report.terminal import print_comparison, print_matrix, print_run
 from eval.runs import load_run, save_run
 from eval.squad import load_squad, write_corpus
 from eval.summary import language_matrix

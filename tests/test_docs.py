@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from docs import write_cli
 from eval.__main__ import app as evaluation
+from eval.dataset import gold_item
 from rag import Citadelle
 from rag.cli import app as citadelle
 from rag.config import Settings, load_settings
@@ -248,6 +249,14 @@ def test_the_json_of_the_readme_is_an_answer() -> None:
         document = read(ROOT / "corpus" / citation["doc_id"], citation["doc_id"])
         assert document.text[citation["start"] : citation["end"]] == citation["quote"]
         assert document.title == citation["title"]
+
+
+def test_the_question_of_the_readme_is_one() -> None:
+    (block,) = _blocks(_page("README.md"), "jsonl")
+    record = json.loads(block)
+    item = gold_item("README.md", record)
+    (document,) = (read(path, path.name) for path in (ROOT / "corpus").glob(f"{item.doc}*"))
+    assert all(text in document.plain for text in (*item.answers, *item.evidence))
 
 
 def test_the_quotes_of_the_readme_stand_where_it_says() -> None:

@@ -25,7 +25,7 @@ from ui.texts import InterfaceLanguage, Texts
 
 if TYPE_CHECKING:
     from eval.dataset import Dataset
-    from eval.glossary import Measure
+    from eval.report.glossary import Measure
 
 __all__ = ["draw_evaluation"]
 
@@ -243,7 +243,7 @@ def _run(name: str, stamp: int) -> Run:
 
 
 def _draw_figures(run: Run, other: Run | None, texts: Texts, words: EvaluationTexts) -> None:
-    from eval.glossary import HEADLINES, measure
+    from eval.report.glossary import HEADLINES, measure
 
     counts = run["counts"]["overall"]
     parts = ("items", "answered", "abstained", "errors")
@@ -367,7 +367,7 @@ def _draw_page(shown: str, compared: str, words: EvaluationTexts) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _page(kind: Page, shown: str, stamp: int, compared: str, compared_stamp: int) -> str:
-    from eval.page import comparison_page, run_page
+    from eval.report.page import comparison_page, run_page
 
     run = _run(shown, stamp)
     other = _run(compared, compared_stamp) if compared else None

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from eval.glossary import HEADLINES
+from eval.report.glossary import HEADLINES
 from tests.conftest import ROOT
 from ui.evaluation_texts import EVALUATION_TEXTS, EvaluationTexts
 from ui.texts import EXAMPLES, LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts

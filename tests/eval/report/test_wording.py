@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from eval.comparison import compare_runs
-from eval.wording import further, plural, question_remarks, remarks, share, verdict
-from tests.eval.sample import EVERY_STAGE, item, run_of
+from eval.report.wording import further, plural, question_remarks, remarks, share, verdict
+from tests.eval.report.sample import EVERY_STAGE, item, run_of
 
 
 def test_verdict_is_in_plain_words() -> None:

@@ -19,8 +19,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from eval.curation.findings import Coverage, Fact, Finding, Findings, print_findings, quoted
 from eval.dataset import GOLD_LANGUAGES, Dataset, Item, load_gold, resolve_document
-from eval.findings import Coverage, Fact, Finding, Findings, print_findings, quoted
 from eval.matching import contains, fold
 from eval.verbatim import locate, nearest, plain_quote
 from rag.chunking import Unit, heading_paths, units

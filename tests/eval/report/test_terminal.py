@@ -8,7 +8,7 @@ from rich.console import Console
 from eval.comparison import compare_runs
 from eval.dataset import Dataset, Item
 from eval.experiment import measure
-from eval.report import print_comparison, print_matrix, print_run
+from eval.report.terminal import print_comparison, print_matrix, print_run
 
 if TYPE_CHECKING:
     from tests.eval.conftest import FakeSystem

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eval.comparison import Comparison
-from eval.excerpts import evidence_ranks
-from eval.figures import row_of
+from eval.report.excerpts import evidence_ranks
+from eval.report.figures import row_of
 
 __all__ = ["further", "plural", "question_remarks", "remarks", "share", "verdict"]
 

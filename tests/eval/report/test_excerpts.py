@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.excerpts import Piece, Span, evidence_ranks, excerpt, passages, pieces, stray
+from eval.report.excerpts import Piece, Span, evidence_ranks, excerpt, passages, pieces, stray
 
 TEXT = "Le siège est à Bruxelles, en Belgique."
 

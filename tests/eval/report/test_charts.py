@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eval.charts import (
+from eval.report.charts import (
     Mark,
     Step,
     Tick,

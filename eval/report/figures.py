@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval import charts, glossary
 from eval.comparison import Comparison, Row
-from eval.glossary import Measure
+from eval.report import charts, glossary
+from eval.report.glossary import Measure
 
 __all__ = ["Difference", "Figure", "at", "change_since", "figure", "row_change", "row_of"]
 

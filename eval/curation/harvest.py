@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.check import item_findings, read_corpus
+from eval.curation.check import item_findings, read_corpus
+from eval.curation.findings import Finding, quoted
 from eval.dataset import GOLD_LANGUAGES, json_lines, load_gold, resolve_document
-from eval.findings import Finding, quoted
 from eval.verbatim import locate, nearest
 from rag.chunking import units
 from rag.config import load_settings

@@ -19,11 +19,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from eval import charts, glossary, summary, wording
+from eval import summary
 from eval.comparison import compare_runs
-from eval.excerpts import Passage, passages, stray
-from eval.figures import Figure, at, change_since, figure, row_change
-from eval.glossary import Stage
+from eval.report import charts, glossary, wording
+from eval.report.excerpts import Passage, passages, stray
+from eval.report.figures import Figure, at, change_since, figure, row_change
+from eval.report.glossary import Stage
 from rag.config import Settings
 
 __all__ = ["comparison_page", "run_page"]
@@ -201,7 +202,7 @@ def _items(run: Record) -> list[dict[str, Any]]:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("eval"),
+        loader=PackageLoader("eval.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

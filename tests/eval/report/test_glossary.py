@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval import glossary
 from eval.comparison import COMPARED
+from eval.report import glossary
 from eval.summary import STAGES
-from tests.eval.sample import EVERY_STAGE, run_of
+from tests.eval.report.sample import EVERY_STAGE, run_of
 
 
 def test_stages_are_those_of_a_run() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from eval.comparison import compare_runs
-from eval.figures import Difference, change_since, figure, row_change, row_of
-from tests.eval.sample import EVERY_STAGE, run_of
+from eval.report.figures import Difference, change_since, figure, row_change, row_of
+from tests.eval.report.sample import EVERY_STAGE, run_of
 
 
 def test_figures_are_said_in_their_units() -> None:

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eval import check
+from eval.curation import check
+from eval.curation.findings import Findings
 from eval.dataset import Dataset, Item, load_gold
-from eval.findings import Findings
 from rag.documents import parse
 from rag.errors import DatasetError
 from rag.types import Document

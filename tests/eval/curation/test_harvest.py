@@ -17,9 +17,9 @@ from filelock import FileLock
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eval import harvest
+from eval.curation import harvest
+from eval.curation.harvest import append, changes, complete, draft, fill, missing, passages
 from eval.dataset import load_gold
-from eval.harvest import append, changes, complete, draft, fill, missing, passages
 from rag.documents import parse
 from rag.errors import CitadelleError, DatasetError, FeedbackError
 from rag.feedback import Feedback, FeedbackStore

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, find_chromium
-from eval.page import comparison_page, run_page
+from eval.report.page import comparison_page, run_page
 from eval.runs import slim
 from eval.summary import STAGES
-from tests.eval.sample import EVERY_STAGE, item, run_of
+from tests.eval.report.sample import EVERY_STAGE, item, run_of
 
 HOSTILE = "</style></script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 VOID = {"meta", "input", "br", "wbr", "link", "img"}

@@ -1,0 +1,1 @@
+"""Question files looked after: checked against their documents, extended from feedback."""

@@ -64,7 +64,7 @@ def run(
 ) -> None:
     """Ask the questions of a gold file over a corpus, and print the measures."""
     # Everything that can be wrong is found before the minutes are spent.
-    outputs = _outputs(json, html, baseline, gated)
+    outputs = _outputs([gold], json, html, baseline, gated)
     dataset = load_gold(gold)
     settings = load_settings(corpus=corpus)
     if not settings.corpus.exists():
@@ -72,7 +72,7 @@ def run(
     # The user's own index stays as it is: measuring another corpus must not replace it.
     place = hashlib.sha256(str(settings.corpus.resolve()).encode()).hexdigest()[:16]
     index = settings.cache / "eval" / "indexes" / f"{place}-{settings.fingerprint()}"
-    _finish(_measured(dataset, settings, settings.corpus, index), outputs)
+    _finish(_measured(dataset, settings, settings.corpus, index, json), outputs)
 
 
 @app.command()
@@ -93,7 +93,7 @@ def squad(
     gated: GateOption = False,
 ) -> None:
     """Make the contexts of a SQuAD file the corpus, and ask its questions openly."""
-    outputs = _outputs(json, html, baseline, gated)
+    outputs = _outputs([file, questions, unanswerable], json, html, baseline, gated)
     dataset = load_squad(file, questions=questions, unanswerable=unanswerable, limit=limit)
     settings = load_settings()
     try:
@@ -101,7 +101,7 @@ def squad(
     except OSError as error:
         raise DatasetError(f"{settings.cache}: cannot be written ({error.strerror}).") from error
     index = root.with_name(f"{root.name}-index-{settings.fingerprint()}")
-    _finish(_measured(dataset, settings, root / "corpus", index), outputs)
+    _finish(_measured(dataset, settings, root / "corpus", index, json), outputs)
 
 
 @app.command()
@@ -124,17 +124,20 @@ def baseline(
     out: Annotated[
         Path | None, typer.Option(help="Else eval/baselines/, under the name of the questions.")
     ] = None,
-    floor: Annotated[
+    bound: Annotated[
         list[str] | None,
-        typer.Option(help="A least value, such as answer_recall=0.75 or nl.answer_recall=0.6."),
+        typer.Option(
+            help="A least value, such as answer_recall=0.75 or nl.answer_recall=0.6; a greatest "
+            "one where lower is better, such as AURC=0.2. Can be repeated."
+        ),
     ] = None,
 ) -> None:
-    """Keep a run as the baseline; tolerances and floors of the one before stay."""
+    """Keep a run as the baseline; tolerances and bounds of the one before stay."""
     measured = load_run(run)
     target = out or BASELINES / f"{Path(measured['config']['dataset']['name']).stem}.json"
     _writable(target)
     earlier = load_run(target) if target.is_file() else None
-    save_run(baseline_of(measured, earlier, [_floor(text) for text in floor or ()]), target)
+    save_run(baseline_of(measured, earlier, [_bound(text) for text in bound or ()]), target)
     typer.echo(f"Written to {target}; earlier runs are compared with 'python -m eval compare'.")
 
 
@@ -143,9 +146,16 @@ def matrix(
     runs: Annotated[list[Path], typer.Argument(help="Runs, over documents in any language.")],
 ) -> None:
     """Put runs together: language of the question by language of the document."""
-    items = [item for path in runs for item in load_run(path)["items"]]
-    if any("expected" not in item for item in items):
-        raise DatasetError("A baseline does not say the documents' languages; give whole runs.")
+    items = []
+    seen: dict[tuple[str, str], Path] = {}
+    for path in dict.fromkeys(runs):
+        for item in load_run(path)["items"]:
+            if "expected" not in item:
+                raise DatasetError(f"{path}: a baseline does not say the documents' languages.")
+            first = seen.setdefault((item["id"], item["question"]), path)
+            if first is not path:
+                raise DatasetError(f"{path}: the question {item['id']!r} is in {first} already.")
+            items.append(item)
     print_matrix(language_matrix(items), Console())
 
 
@@ -165,22 +175,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    json: Path | None
     html: Path | None
     baseline: dict[str, Any] | None
     gated: bool
 
 
-def _outputs(json: Path | None, html: Path | None, baseline: Path | None, gated: bool) -> _Outputs:
+def _outputs(
+    inputs: Sequence[Path | None],
+    json: Path | None,
+    html: Path | None,
+    baseline: Path | None,
+    gated: bool,
+) -> _Outputs:
     if gated and baseline is None:
         raise typer.BadParameter("--gate needs --baseline RUN.", param_hint="--gate")
     before = load_run(baseline) if baseline is not None else None
+    named = [path.resolve() for path in (*inputs, baseline, json, html) if path is not None]
+    for path in (json, html):
+        if path is not None and named.count(path.resolve()) > 1:
+            raise DatasetError(f"{path}: is named twice, and would be written over.")
     _writable(json, html)
-    return _Outputs(json, html, before, gated)
+    return _Outputs(html, before, gated)
 
 
-def _measured(dataset: Dataset, settings: Settings, corpus: Path, index: Path) -> dict[str, Any]:
-    """Ask every question, with what an earlier run that was stopped already has."""
+def _measured(
+    dataset: Dataset, settings: Settings, corpus: Path, index: Path, json: Path | None
+) -> dict[str, Any]:
+    """Ask every question, with what an earlier run that was stopped already has; keep the run."""
     total = len(dataset.items)
     asked = 0
     try:
@@ -207,6 +228,9 @@ def _measured(dataset: Dataset, settings: Settings, corpus: Path, index: Path) -
                         progress.advance(asking)
 
                     result = measure(system, dataset, advance, journal)
+                    if json is not None:
+                        save_run(result, json)
+                    # Only now: a run that cannot be written is not lost.
                     journal.remove()
     except KeyboardInterrupt:
         typer.echo(
@@ -218,8 +242,6 @@ def _measured(dataset: Dataset, settings: Settings, corpus: Path, index: Path) -
 
 
 def _finish(result: dict[str, Any], outputs: _Outputs) -> None:
-    if outputs.json is not None:
-        save_run(result, outputs.json)
     print_run(result, Console())
     before = outputs.baseline
     if outputs.html is not None:
@@ -233,10 +255,10 @@ def _finish(result: dict[str, Any], outputs: _Outputs) -> None:
             typer.echo(line, err=True)
         if fallen:
             raise typer.Exit(1)
-        typer.echo("The gate is passed: no measure fell below the baseline or its floor.")
+        typer.echo("The gate is passed: no measure is worse than the baseline or its bound allows.")
 
 
-def _floor(text: str) -> tuple[str, str, float]:
+def _bound(text: str) -> tuple[str, str, float]:
     """Read `answer_recall=0.75`, or with a language before it, `nl.answer_recall=0.6`."""
     name, _, value = text.partition("=")
     part, dot, measure_name = name.partition(".")
@@ -244,7 +266,7 @@ def _floor(text: str) -> tuple[str, str, float]:
         return (part, measure_name, float(value)) if dot else ("overall", name, float(value))
     except ValueError as error:
         raise typer.BadParameter(
-            f"'{text}' is not a floor; write answer_recall=0.75.", param_hint="--floor"
+            f"'{text}' is not a bound; write answer_recall=0.75.", param_hint="--bound"
         ) from error
 
 
@@ -260,8 +282,21 @@ def _progress() -> Iterator[Progress]:
 
 def _writable(*files: Path | None) -> None:
     for file in files:
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        if file is None:
+            continue
+        if file.is_dir():
+            raise DatasetError(f"{file}: is a folder; name a file.")
+        if not file.absolute().parent.is_dir():
             raise DatasetError(f"{file}: cannot be written; its folder does not exist.")
+        new = not file.exists()
+        try:
+            # Opened for adding, so that what an earlier run left there stays until the end.
+            with file.open("ab"):
+                pass
+            if new:
+                file.unlink()
+        except OSError as error:
+            raise DatasetError(f"{file}: cannot be written ({error.strerror}).") from error
 
 
 def _write(file: Path, text: str) -> None:

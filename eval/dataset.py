@@ -49,7 +49,8 @@ class Item:
     `answers` are alternatives; of each of `answer_groups` one alternative must be said.
     `evidence` are passages that prove the answer: any one does, but where there are
     groups all are wanted. `doc` is a document's identifier, name or unique prefix.
-    Unanswerable items have none of these. `line` is where the item stands in its file.
+    Unanswerable items have none of these. `polarity` is for people: answers quote, and no
+    measure reads it. `line` is where the item stands in its file.
     """
 
     id: str
@@ -159,7 +160,8 @@ def gold_item(where: str, record: Mapping[str, Any]) -> Item:
     for name in ("answers", "evidence", "doc"):
         if record["answerable"] and not record[name]:
             fail(where, f"an answerable question needs the field '{name}'")
-        if not record["answerable"] and record[name]:
+    for name in ("answers", "evidence", "doc", "answer_groups", "polarity"):
+        if not record["answerable"] and record.get(name):
             fail(where, f"an unanswerable question cannot have the field '{name}'")
     return Item(
         id=record["id"],
@@ -190,10 +192,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            fail(f"{path}, line {number}", f"not valid JSON ({error.msg})", error)
+        record = _loads(f"{path}, line {number}", line)
         if not isinstance(record, dict):
             fail(f"{path}, line {number}", "not a JSON object")
         yield number, record
@@ -201,10 +200,30 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def json_file(path: Path) -> object:
     """Return what a JSON file holds; raises `DatasetError` with the line."""
+    return _loads(str(path), _read(path))
+
+
+def _loads(where: str, text: str) -> object:
+    def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            fail(where, f"the field {twice!r} is given twice")
+        return record
+
     try:
-        return cast("object", json.loads(_read(path)))
+        found = json.loads(text, object_pairs_hook=unique)
+        # Half of a character that takes two: it can be written as JSON, and nowhere else.
+        json.dumps(found, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        fail(f"{path}, line {error.lineno}", f"not valid JSON ({error.msg})", error)
+        place = where if "\n" not in text else f"{where}, line {error.lineno}"
+        fail(place, f"not valid JSON ({error.msg})", error)
+    except UnicodeEncodeError as error:
+        fail(where, "holds half a character (a lone surrogate)", error)
+    except (ValueError, RecursionError) as error:
+        fail(where, "not readable as JSON: nested too deep, or a number too long", error)
+    return cast("object", found)
 
 
 def _read(path: Path) -> str:

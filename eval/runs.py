@@ -45,9 +45,13 @@ def save_run(run: Mapping[str, Any], path: Path) -> None:
         json.dumps(item, ensure_ascii=False, allow_nan=False) for item in run["items"]
     )
     text = f'{head[:-2]},\n "items": [\n{items}\n]\n}}\n'
+    draft = path.with_name(f".{path.name}.writing")
     try:
-        path.write_bytes(text.encode())
+        # Whole or not at all: a baseline cut in the middle would be no run file.
+        draft.write_bytes(text.encode())
+        draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
@@ -57,7 +61,7 @@ def load_run(path: Path) -> dict[str, Any]:
         run = json.loads(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a run file ({error}).") from error
     if isinstance(run, dict) and run.get("format", 1) != FORMAT and "measures" in run:
         raise DatasetError(

@@ -128,26 +128,33 @@ def _latencies(records: Sequence[Record]) -> list[float]:
 
 
 def _counts(records: Sequence[Record]) -> dict[str, Any]:
-    """Count the items and, in `measured`, how many each figure is the mean of.
+    """Count the items and, in `measured`, how many each figure is taken over.
 
-    `excluded` says how many were left out of it and why.
+    Precision of abstaining is over the abstentions, its recall over the unanswerable
+    questions, their F1 over both. `excluded` says how many were left out of it and why.
     """
     answerable = sum(record["answerable"] for record in records)
     outcomes = Counter(record["outcome"] for record in records)
     stages = Counter(record["stage"] for record in records)
     measured = {name: len(_values(records, name)) for name in measures.ITEM_MEASURES}
-    measured |= dict.fromkeys(measures.SET_MEASURES, len(records))
+    unanswerable = len(records) - answerable
+    measured |= {
+        "abstention_precision": outcomes["abstained"],
+        "abstention_recall": unanswerable,
+        "abstention_F1": outcomes["abstained"] + unanswerable,
+        "AURC": len(records),
+    }
     measured |= dict.fromkeys(LATENCIES, len(_latencies(records)))
     return {
         "items": len(records),
         "answerable": answerable,
-        "unanswerable": len(records) - answerable,
+        "unanswerable": unanswerable,
         "answered": outcomes["answered"],
         "abstained": outcomes["abstained"],
         "errors": outcomes["error"],
         "measured": measured,
         "excluded": {
-            "unanswerable_from_retrieval_and_answer_measures": len(records) - answerable,
+            "unanswerable_from_retrieval_and_answer_measures": unanswerable,
             "without_citation_from_citation_precision": answerable - measured["citation_precision"],
             "without_whole_passage_from_reading_measures": answerable
             - measured["reading_answer_recall"],

@@ -88,27 +88,46 @@ def test_changed_items_say_what_changed_worst_first() -> None:
 def test_gate_allows_the_tolerance_and_no_more() -> None:
     base = dict.fromkeys(TOLERANCES, 0.8)
     assert gate(run(**base), run(**base)) == []
-    within = {name: 0.8 - tolerance for name, tolerance in TOLERANCES.items()}
+    signs = {name: 1 if name == "AURC" else -1 for name in TOLERANCES}
+    within = {name: 0.8 + signs[name] * tolerance for name, tolerance in TOLERANCES.items()}
     assert gate(run(**within), run(**base)) == []
     below = {**base, "RR@10": 0.8 - TOLERANCES["RR@10"] - 0.001, "citation_recall": None}
     assert gate(run(**below), run(**base)) == [
         "RR@10: 0.779, below 0.800 by more than 0.02",
         "citation_recall: no figure, below 0.800 by more than 0.02",
     ]
-    better = dict.fromkeys(TOLERANCES, 0.9)
+    better = {name: 0.8 - 0.1 * sign for name, sign in signs.items()}
     assert gate(run(**better), run(**base)) == []
     assert gate(run(**base), run(**{**base, "R@5": None})) == []
 
 
-def test_gate_holds_floors_and_tolerances_of_the_baseline() -> None:
+def test_gate_holds_bounds_and_tolerances_of_the_baseline() -> None:
     low, high = run(F1=0.5, EM=0.5), run(F1=0.6, EM=0.5)
-    floors = [("overall", "F1", 0.55), ("nl", "EM", 0.51), ("nl", "F1", 0.5)]
-    baseline = baseline_of(high, floors=floors)
+    bounds = [("overall", "F1", 0.55), ("nl", "EM", 0.51), ("nl", "F1", 0.5)]
+    baseline = baseline_of(high, bounds=bounds)
     baseline["gate"]["tolerances"] = {"F1": 0.2}
     assert gate(low, baseline) == [
-        "F1: 0.500, below the floor of 0.55",
-        "EM in nl: 0.500, below the floor of 0.51",
+        "F1: 0.500, below the bound of 0.55",
+        "EM in nl: 0.500, below the bound of 0.51",
     ]
+
+
+def test_where_lower_is_better_the_gate_looks_the_other_way() -> None:
+    good, bad = run(AURC=0.13, latency_p50_ms=10.0), run(AURC=0.5, latency_p50_ms=900.0)
+    baseline = baseline_of(good, bounds=[("overall", "AURC", 0.2), ("nl", "latency_p50_ms", 60.0)])
+    assert gate(good, baseline) == []
+    assert gate(bad, baseline) == [
+        "AURC: 0.500, above 0.130 by more than 0.02",
+        "AURC: 0.500, above the bound of 0.2",
+        "latency_p50_ms in nl: 900.000, above the bound of 60",
+    ]
+    assert gate(run(AURC=0.01, latency_p50_ms=1.0), baseline) == []
+
+
+@pytest.mark.parametrize("bound", [float("nan"), float("inf"), 75.0, -0.1])
+def test_a_bound_that_no_run_can_keep_is_refused(bound: float) -> None:
+    with pytest.raises(DatasetError, match="is no bound for F1"):
+        baseline_of(run(F1=0.5), bounds=[("overall", "F1", bound)])
 
 
 def test_gate_counts_questions_that_could_not_be_asked() -> None:
@@ -118,19 +137,19 @@ def test_gate_counts_questions_that_could_not_be_asked() -> None:
 
 
 def test_a_new_baseline_keeps_the_gate_of_the_one_before() -> None:
-    earlier = baseline_of(run(F1=0.5), floors=[("nl", "F1", 0.4)])
+    earlier = baseline_of(run(F1=0.5), bounds=[("nl", "F1", 0.4)])
     earlier["gate"]["tolerances"] = {"F1": 0.3}
     later = baseline_of(run(item("1"), F1=0.6), earlier, [("overall", "F1", 0.5)])
     assert later["gate"] == {
         "tolerances": {"F1": 0.3},
-        "floors": {"nl": {"F1": 0.4}, "overall": {"F1": 0.5}},
+        "bounds": {"nl": {"F1": 0.4}, "overall": {"F1": 0.5}},
     }
-    assert earlier["gate"]["floors"] == {"nl": {"F1": 0.4}}
+    assert earlier["gate"]["bounds"] == {"nl": {"F1": 0.4}}
     assert later["measures"]["overall"] == {"F1": 0.6}
     with pytest.raises(DatasetError, match="no measure 'F2'; there are: F1"):
-        baseline_of(run(F1=0.5), floors=[("nl", "F2", 0.4)])
+        baseline_of(run(F1=0.5), bounds=[("nl", "F2", 0.4)])
     with pytest.raises(DatasetError, match="no question in the language 'de'"):
-        baseline_of(run(F1=0.5), floors=[("de", "F1", 0.4)])
+        baseline_of(run(F1=0.5), bounds=[("de", "F1", 0.4)])
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ def test_gold_keeps_optional_fields(tmp_path: Path) -> None:
         ({"answers": [" "]}, "strings that are not empty"),
         ({"answerable": "yes"}, "'answerable' must be true or false"),
         ({"answerable": False}, "cannot have the field 'answers'"),
+        (
+            {"answerable": False, "answers": [], "evidence": [], "doc": "", "polarity": "no"},
+            "cannot have the field 'polarity'",
+        ),
         ({"lang": "de"}, "'de' is none of fr, en, nl"),
         ({"polarity": "maybe"}, "'maybe' is neither"),
         ({"answer_groups": [[]]}, "lists that are not empty"),
@@ -80,6 +84,15 @@ def test_gold_with_a_missing_field_repeated_id_or_broken_json(tmp_path: Path) ->
     broken.write_text(json.dumps(GOLD) + "\n\n{'id'\n")
     with pytest.raises(DatasetError, match="line 3: not valid JSON"):
         load_gold(broken)
+    for text, words in (
+        ('{"id": "a", "id": "b"}', "line 1: the field 'id' is given twice"),
+        ('{"id": "\\ud800"}', "line 1: holds half a character"),
+        ("[" * 100_000, "line 1: not readable as JSON"),
+        ("1" * 5_000, "line 1: not readable as JSON"),
+    ):
+        broken.write_text(text)
+        with pytest.raises(DatasetError, match=words):
+            load_gold(broken)
     broken.write_text("[]\n")
     with pytest.raises(DatasetError, match="line 1: not a JSON object"):
         load_gold(broken)

@@ -14,7 +14,14 @@ def test_records_are_kept_until_removed(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", {"a": 1}) as journal:
         assert journal.records == {"é": {"id": "é", "x": [1.5, None]}}
         journal.remove()
-    assert list((tmp_path / "j").iterdir()) == []
+    assert list((tmp_path / "j").glob("*.jsonl")) == []
+
+
+def test_two_runs_of_the_same_questions_do_not_mix(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}), pytest.raises(DatasetError, match="by another run"):
+        Journal(tmp_path, {})
+    with Journal(tmp_path, {}) as journal:
+        assert journal.records == {}
 
 
 def test_a_line_that_was_cut_is_dropped_and_does_not_spoil_the_next(tmp_path: Path) -> None:

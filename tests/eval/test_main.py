@@ -99,27 +99,29 @@ def test_gate(
         "citation_precision: no figure, below 1.000 by more than 0.02",
         "citation_recall: 0.000, below 1.000 by more than 0.02",
         "reading_answer_recall: 0.000, below 1.000 by more than 0.02",
+        "AURC: 1.000, above 0.000 by more than 0.02",
     ]
     # A build that fails is when the page is wanted most.
     assert (tmp_path / "r.html").is_file()
 
 
-def test_baseline_is_small_and_keeps_its_floors(
+def test_baseline_is_small_and_keeps_its_bounds(
     invoke: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke("run", "gold.jsonl", "--json", "run.json") == 0
     assert invoke("baseline", "run.json") == 1  # there is no eval/baselines here
     assert "its folder does not exist" in capsys.readouterr().err
     (tmp_path / "eval" / "baselines").mkdir(parents=True)
-    assert invoke("baseline", "run.json", "--floor", "fr.answer_recall=0.9") == 0
-    assert invoke("baseline", "run.json", "--floor", "F1=0.5") == 0
+    assert invoke("baseline", "run.json", "--bound", "fr.answer_recall=0.9") == 0
+    assert invoke("baseline", "run.json", "--bound", "F1=0.5") == 0
     path = tmp_path / "eval" / "baselines" / "gold.json"
     kept = json.loads(path.read_text())
-    assert kept["gate"]["floors"] == {"fr": {"answer_recall": 0.9}, "overall": {"F1": 0.5}}
+    assert kept["gate"]["bounds"] == {"fr": {"answer_recall": 0.9}, "overall": {"F1": 0.5}}
     assert "given" not in kept["items"][0]
     assert path.stat().st_size < (tmp_path / "run.json").stat().st_size
-    assert invoke("baseline", "run.json", "--floor", "F1") == 2
-    assert invoke("baseline", "run.json", "--floor", "F3=1") == 1
+    assert invoke("baseline", "run.json", "--bound", "F1") == 2
+    assert invoke("baseline", "run.json", "--bound", "F1=nan") == 1
+    assert invoke("baseline", "run.json", "--bound", "F3=1") == 1
     assert "There is no measure 'F3'" in capsys.readouterr().err
 
 
@@ -167,6 +169,9 @@ def test_gate_without_baseline_is_wrong_usage(
         (("run", "none.jsonl"), "none.jsonl: cannot be read"),
         (("run", "gold.jsonl", "--corpus", "nowhere"), "nowhere: there is no such folder"),
         (("run", "gold.jsonl", "--json", "no/such/r.json"), "no/such/r.json: cannot be written"),
+        (("run", "gold.jsonl", "--json", "corpus"), "corpus: is a folder; name a file"),
+        (("run", "gold.jsonl", "--json", "gold.jsonl"), "gold.jsonl: is named twice"),
+        (("run", "gold.jsonl", "--json", "r", "--html", "r"), "r: is named twice"),
         (("run", "gold.jsonl", "--baseline", "gold.jsonl"), "gold.jsonl: not a run file"),
         (("squad", "gold.jsonl"), "'data' is missing"),
         (("compare", "gold.jsonl", "gold.jsonl"), "not a run file"),
@@ -226,10 +231,15 @@ def test_compare(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
 def test_matrix_puts_runs_together(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke("run", "gold.jsonl", "--json", "a.json") == 0
     capsys.readouterr()
-    assert invoke("matrix", "a.json", "a.json") == 0
+    assert invoke("matrix", "a.json") == 0
     out = capsys.readouterr().out
-    assert "answer recall 1.00" in out and "R@1 1.00 (2)" in out
+    assert "answer recall 1.00" in out and "R@1 1.00 (1)" in out
     assert out.count("not measured") == 8
+    assert invoke("matrix", "a.json", "a.json") == 0  # one file, named twice
+    assert "R@1 1.00 (1)" in capsys.readouterr().out
+    Path("b.json").write_bytes(Path("a.json").read_bytes())
+    assert invoke("matrix", "a.json", "b.json") == 1
+    assert "b.json: the question 'a' is in a.json already" in capsys.readouterr().err
     assert invoke("baseline", "a.json", "--out", "base.json") == 0
     assert invoke("matrix", "base.json") == 1
-    assert "give whole runs" in capsys.readouterr().err
+    assert "a baseline does not say" in capsys.readouterr().err

@@ -51,6 +51,11 @@ def test_counts_add_up() -> None:
     assert sum(overall["stages"].values()) == 5
     assert overall["measured"]["answer_recall"] == 3
     assert overall["measured"]["latency_p50_ms"] == 0
+    # Two abstained, two have no answer.
+    assert overall["measured"]["abstention_precision"] == 2
+    assert overall["measured"]["abstention_recall"] == 2
+    assert overall["measured"]["abstention_F1"] == 4
+    assert overall["measured"]["AURC"] == 5
     assert overall["excluded"]["without_timing_from_latency"] == 5
     for by in ("lang", "type", "doc"):
         assert sum(part["items"] for part in counts[by].values()) == 5

@@ -44,6 +44,7 @@ baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
 	@mkdir -p $(MEASURED)
 	$(EVALUATE)
 	$(BIN)/python -m eval baseline $(MEASURED)/gold.json
+	$(BIN)/python -m docs.write_figures
 
 bench: $(RUN_STAMP) ## measure speed and fusion
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from docs import write_cli
+from docs import write_cli, write_figures
 from eval.__main__ import app as evaluation
 from eval.dataset import gold_item
 from rag import Citadelle
@@ -272,6 +272,12 @@ def test_the_quotes_of_the_readme_stand_where_it_says() -> None:
         start, end = document.offsets.to_plain(int(place[2]), int(place[3]))
         shown = " ".join(document.plain[start:end].split())
         assert shown == (quote[1] or quote[2])
+
+
+def test_the_figures_of_the_readme_are_those_of_the_baseline() -> None:
+    assert set(write_figures.rows()) <= set(_page("README.md").splitlines()), (
+        "README.md is out of date; run: python -m docs.write_figures"
+    )
 
 
 def test_there_is_one_place_for_the_figures() -> None:

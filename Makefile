@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 HASH := $(shell cat pyproject.toml constraints.txt | cksum | tr -d " ")
 RUN_STAMP := $(VENV)/.installed-$(HASH)
 DEV_STAMP := $(VENV)/.installed-dev-$(HASH)
+# The systems that are measured beside this one have an environment of their own.
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed-$(shell cksum < benchmarks/peers-requirements.txt | tr -d " ")
 # Nothing but package registries is contacted during set-up, and nothing afterwards.
 export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -12,10 +15,10 @@ export ANONYMIZED_TELEMETRY := False
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install lint eval baseline bench screenshot clean
+.PHONY: help run test install lint eval baseline bench bench-peers screenshot clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: $(RUN_STAMP) ## prepare everything and serve the chat on http://127.0.0.1:8501
 	@$(BIN)/citadelle serve
@@ -47,13 +50,16 @@ baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
 	$(BIN)/python -m docs.write_figures
 
 bench: $(RUN_STAMP) ## measure speed and fusion
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/data.py %/peers.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+bench-peers: $(RUN_STAMP) $(PEERS_STAMP) ## measure other systems with the same encoder
+	$(BIN)/python benchmarks/peers.py --peers $(PEERS)/bin/python
 
 screenshot: $(DEV_STAMP) ## draw the pictures of the README again
 	$(BIN)/python docs/screenshot.py
 
-clean: ## remove the environment and the index
-	rm -rf $(VENV) .citadelle
+clean: ## remove the environments and the index
+	rm -rf $(VENV) $(PEERS) .citadelle
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -67,3 +73,13 @@ $(RUN_STAMP): | $(VENV)/bin/python
 $(DEV_STAMP): | $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Where the whole set does not install, each package is tried alone: a system that is missing
+# then fails by itself and is reported.
+$(PEERS_STAMP): benchmarks/peers-requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
+	  grep -v '^#' $< | grep . | while read -r package; do \
+	    $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$package" || true; \
+	  done
+	@rm -f $(PEERS)/.installed-*; touch $@

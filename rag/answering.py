@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rag.chunking import heading_path_at
 from rag.citation import cite, marker
 from rag.types import Answer, Citation, Document, Language, Passage, Reading
 
@@ -96,7 +97,7 @@ def _citations(reading: Reading, documents: Mapping[str, Document]) -> list[Cita
                     span.start,
                     span.end,
                     key=str(len(citations) + 1),
-                    path=hit.chunk.heading_path,
+                    path=heading_path_at(document, span.start),
                 )
             )
     return citations

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -27,7 +28,8 @@ from rag.errors import CitadelleError
 
 if TYPE_CHECKING:
     from rag.pipeline import Citadelle
-    from rag.types import Answer, Document
+    from rag.retrieval import Explanation
+    from rag.types import Answer, Document, Ranking, ScoredChunk
 
 __all__ = ["app", "main"]
 
@@ -129,37 +131,34 @@ def search(
     history: HistoryOption = None,
     filters: FilterOption = None,
     index_folder: IndexOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what was looked for and what each score is made of."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the passages found for a question, best first."""
     with _open(index_folder) as citadelle:
         ranking = citadelle.search(question, k=k, history=history or [], filters=_filters(filters))
+        explanations = citadelle.explain(ranking) if explain else []
         if as_json:
-            _print_json(
-                {
-                    "query": ranking.query,
-                    "hits": [
-                        {
-                            "rank": hit.rank,
-                            "score": round(hit.score, 4),
-                            "dense": None if hit.dense is None else round(hit.dense, 4),
-                            "lexical": None if hit.lexical is None else round(hit.lexical, 4),
-                            "doc_id": hit.chunk.doc_id,
-                            "title": hit.chunk.metadata["title"],
-                            "heading_path": list(hit.chunk.heading_path),
-                            "start": hit.chunk.start,
-                            "end": hit.chunk.end,
-                            "text": hit.chunk.text,
-                        }
-                        for hit in ranking.hits
-                    ],
-                }
-            )
+            hits = [_hit_record(hit) for hit in ranking.hits]
+            for hit_record, explanation in zip(hits, explanations, strict=False):
+                hit_record["explanation"] = _explanation_record(explanation)
+            record: dict[str, Any] = {"query": ranking.query, "language": ranking.language}
+            if explain:
+                record["names"] = [asdict(alias) for alias in citadelle.retriever.aliases(ranking)]
+            _print_json({**record, "hits": hits})
             return
-        for hit in ranking.hits:
+        if explain:
+            _print_query(citadelle, ranking)
+        for number, hit in enumerate(ranking.hits):
             document = citadelle.document(hit.chunk.doc_id)
             where = _where(document.title, hit.chunk.heading_path)
             _out().print(Text(f"{hit.rank}. {where}  ({hit.score:.3f})", style="bold"))
+            if explain:
+                for line in _explanation_lines(explanations[number]):
+                    _out().print(Padding(Text(line, style="dim"), (0, 0, 0, 3)))
             plain = _plain(document, hit.chunk.start, hit.chunk.end)
             _out().print(Padding(Text(plain), (0, 0, 1, 3)))
 
@@ -333,6 +332,71 @@ def _print_answer(answer: Answer, citadelle: Citadelle) -> None:
             document = citadelle.document(passage.doc_id)
             plain = _plain(document, passage.start, passage.end)
             out.print(Padding(Text(f"{document.title} : {plain}", style="dim"), (0, 0, 1, 2)))
+
+
+def _hit_record(hit: ScoredChunk) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 4),
+        "dense": None if hit.dense is None else round(hit.dense, 4),
+        "late": None if hit.late is None else round(hit.late, 4),
+        "lexical": None if hit.lexical is None else round(hit.lexical, 4),
+        "rerank": None if hit.rerank is None else round(hit.rerank, 4),
+        "doc_id": hit.chunk.doc_id,
+        "title": hit.chunk.metadata["title"],
+        "heading_path": list(hit.chunk.heading_path),
+        "start": hit.chunk.start,
+        "end": hit.chunk.end,
+        "text": hit.chunk.text,
+    }
+
+
+def _explanation_record(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "language": explanation.hit.chunk.metadata["language"],
+        "parts": {name: round(value, 4) for name, value in explanation.parts.items()},
+        "terms": [
+            {
+                "word": term.word,
+                "stands_for": term.origin,
+                "kind": term.kind,
+                "bm25": round(value, 4),
+            }
+            for term, value in explanation.terms
+        ],
+    }
+
+
+def _print_query(citadelle: Citadelle, ranking: Ranking) -> None:
+    names = {"fr": "French", "en": "English", "nl": "Dutch"}
+    language = names.get(ranking.language, "not clear; words count in any language")
+    _out().print(Text(f"Language of the question: {language}."))
+    for alias in citadelle.retriever.aliases(ranking):
+        _out().print(Text(f"'{alias.name}' also looked for as '{alias.other}'."))
+    _out().print()
+
+
+def _explanation_lines(explanation: Explanation) -> Iterator[str]:
+    names = {
+        "cosine": "meaning",
+        "late": "token by token",
+        "words": "words",
+        "repeated": "says what a better passage says",
+    }
+    parts = (f"{names[name]} {value:+.3f}" for name, value in explanation.parts.items())
+    line = ", ".join(parts)
+    if explanation.hit.rerank is not None:
+        line += f"; put in this place by the reranker ({explanation.hit.rerank:.3f})"
+    yield line
+    if explanation.terms:
+        yield "words: " + ", ".join(
+            f"{term.word} {value:.2f}"
+            + ("" if term.kind == "word" else f" ({_KINDS[term.kind]} {term.origin})")
+            for term, value in explanation.terms
+        )
+
+
+_KINDS = {"spelling": "for", "compound": "part or whole of", "alias": "another name of"}
 
 
 def _where(title: str, path: tuple[str, ...]) -> str:

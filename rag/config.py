@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     candidates: int = Field(
         50, ge=5, le=1000, description="Passages that each retriever proposes before fusion."
     )
+    reranker: str = Field(
+        "",
+        description="Cross-encoder that puts the best passages in order once more: a folder, or a "
+        "name on the Hugging Face hub (downloaded once). Empty means none.",
+    )
     read_passages: int = Field(5, ge=1, le=50, description="Passages that are read for an answer.")
     abstain_below: float = Field(
         0.5, ge=0.0, le=1.0, description="Abstain when the confidence is below this."

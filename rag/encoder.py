@@ -14,7 +14,7 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -78,6 +78,18 @@ class Encoder(Protocol):
     def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
         """Return the vectors of the tokens of each text."""
 
+    def read_query(self, text: str) -> tuple[Vectors, TokenVectors]:
+        """Return the unit vector (dimension,) of a question, and the vectors of its tokens."""
+
+    def read_passages(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> Iterator[tuple[int, Vectors, TokenVectors]]:
+        """Yield the place in `texts`, the unit vector and the token vectors of each passage.
+
+        The order is the encoder's own. A book's token vectors together would not fit into
+        memory.
+        """
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""
 
@@ -113,6 +125,29 @@ class E5Encoder:
 
     def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
         """Return the vectors of the tokens of each text, in their context."""
+        return self._read(texts, query=query)[1] if texts else []
+
+    def read_query(self, text: str) -> tuple[Vectors, TokenVectors]:
+        """Return the unit vector (dimension,) of a question, and the vectors of its tokens."""
+        vectors, (tokens,) = self._read([text], query=True)
+        return vectors[0], tokens
+
+    def read_passages(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> Iterator[tuple[int, Vectors, TokenVectors]]:
+        """Yield the place in `texts`, the unit vector and the token vectors of each passage.
+
+        One pass of the model gives both. The longest come first, as in `encode_passages`.
+        """
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        for begin in range(0, len(order), _BATCH):
+            batch = order[begin : begin + _BATCH]
+            vectors, tokens = self._read([texts[i] for i in batch], query=False)
+            yield from zip(batch, vectors, tokens, strict=True)
+            if progress is not None:
+                progress("embed", min(begin + _BATCH, len(order)), len(order))
+
+    def _read(self, texts: Sequence[str], *, query: bool) -> tuple[Vectors, list[TokenVectors]]:
         import torch
 
         prompt = self.model.prompts.get("query" if query else "document") or ""
@@ -127,13 +162,14 @@ class E5Encoder:
         spans = features.pop("offset_mapping").numpy() - len(prompt)
         features = {name: tensor.to(self.model.device) for name, tensor in features.items()}
         with torch.inference_mode():
-            found = self.model(features)["token_embeddings"].float().cpu().numpy()
-        results = []
+            output = self.model(features)
+        found = output["token_embeddings"].float().cpu().numpy()
+        tokens = []
         for vectors, offsets in zip(found, spans, strict=True):
             own = (offsets[:, 1] > 0) & (offsets[:, 1] > offsets[:, 0])
             starts, ends = np.maximum(offsets[own, 0], 0), offsets[own, 1]
-            results.append(TokenVectors(self._unit(vectors[own]), starts, ends))
-        return results
+            tokens.append(TokenVectors(self._unit(vectors[own]), starts, ends))
+        return self._unit(output["sentence_embedding"].float().cpu().numpy()), tokens
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""

@@ -7,6 +7,7 @@
     ├── NothingToIndex              no source file is there, or none can be read
     ├── UnreadableDocument          a source file cannot be read; the others still can
     ├── EncoderError                the encoder's weights are missing, damaged or do not load
+    ├── RerankerError               the cross-encoder of the second stage does not load
     ├── IndexUnusable               the index cannot be used as it is
     │   ├── IndexMissing            there is none yet
     │   ├── IndexMismatch           it was made with another encoder or chunking
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidQuestion",
     "NothingToIndex",
+    "RerankerError",
     "UnreadableDocument",
 ]
 
@@ -66,6 +68,10 @@ class UnreadableDocument(CitadelleError):
 
 class EncoderError(CitadelleError):
     """Report weights that are missing, damaged or do not load."""
+
+
+class RerankerError(CitadelleError):
+    """Report that the cross-encoder of the second stage does not load."""
 
 
 class IndexUnusable(CitadelleError):

@@ -5,7 +5,8 @@
     index/
       CURRENT           the name of the live generation, replaced in one step
       write.lock        held by the one process that writes
-      20261122T…/       a generation: manifest.json, documents.jsonl, chroma/, lexical/
+      20261122T…/       a generation: manifest.json, documents.jsonl, chunks.jsonl,
+                        aliases.json, chroma/, lexical/, late/
 
 A generation is built beside the live one and `CURRENT` is renamed over at the very end:
 a process killed at any point leaves the last complete generation in place. Only this
@@ -29,6 +30,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from rag import documents as sources
+from rag.aliases import Aliases
 from rag.chunking import CHUNKING_VERSION, chunk_document, passage_text
 from rag.config import Settings
 from rag.encoder import Encoder, Progress
@@ -40,6 +42,7 @@ from rag.errors import (
     IndexMissing,
     NothingToIndex,
 )
+from rag.late import Codebook, LateIndex, LateWriter, calibrate
 from rag.lexical import LexicalIndex
 from rag.storage import read_chunks, read_documents, write_chunks, write_documents
 from rag.types import Chunk, Document, Skipped, Source
@@ -55,7 +58,7 @@ __all__ = [
 
 Vectors = NDArray[np.float32]
 
-_FORMAT = 1
+_FORMAT = 2
 _COLLECTION = "passages"
 _REPAIR = "Run 'citadelle index' to rebuild it."
 # The live generation and the one before it, which readers may still have open.
@@ -89,7 +92,8 @@ class IndexReport:
 class Index:
     """A generation opened for reading.
 
-    `documents` by identifier, `chunks` in document order, `lexical` over the same order.
+    `documents` by identifier, `chunks` in document order, `lexical` and `late` over the same
+    order; `aliases` are the names that the documents give to the same things.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -99,16 +103,18 @@ class Index:
             self.documents = {d.doc_id: d for d in read_documents(folder / "documents.jsonl")}
             self.chunks = tuple(read_chunks(folder / "chunks.jsonl", self.documents))
             self.lexical = LexicalIndex.load(folder / "lexical")
+            self.late = LateIndex(folder / "late")
+            self.aliases = Aliases.load(folder / "aliases.json")
             self._client, self._collection = _open_collection(folder / "chroma")
             stored = self._collection.count()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IndexDamaged(
                 f"The index in {folder.parent} is incomplete ({error}). {_REPAIR}"
             ) from error
-        if not stored == len(self.chunks) == manifest["chunks"]:
+        if not stored == len(self.chunks) == len(self.late) == manifest["chunks"]:
             raise IndexDamaged(
                 f"The index in {folder.parent} should hold {manifest['chunks']} passages and holds "
-                f"{stored}. {_REPAIR}"
+                f"{min(stored, len(self.chunks), len(self.late))}. {_REPAIR}"
             )
         self._order = {chunk.chunk_id: i for i, chunk in enumerate(self.chunks)}
 
@@ -179,6 +185,10 @@ class Index:
             (self._order[chunk_id], 1.0 - distance)
             for chunk_id, distance in zip(found["ids"][0], found["distances"][0], strict=True)
         ]
+
+    def position(self, chunk: Chunk) -> int:
+        """Return the place of a passage in `chunks`; raises `KeyError`."""
+        return self._order[chunk.chunk_id]
 
     def vectors(self, positions: Sequence[int]) -> Vectors:
         """Return the stored vectors of some passages: float32, (len(positions), dimension)."""
@@ -307,18 +317,19 @@ def _build(
     texts = [passage_text(by_id[chunk.doc_id], chunk) for chunk in chunks]
     identity = _identity(settings, encoder)
     previous = _previous(settings.index, identity)
-    vectors = _embed(texts, previous, encoder, progress)
 
     root = settings.index
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     generation = root / name
     generation.mkdir()
     try:
+        vectors = _embed(texts, previous, encoder, generation / "late", progress)
         write_documents(generation / "documents.jsonl", found)
         write_chunks(generation / "chunks.jsonl", chunks)
         LexicalIndex.build(texts, [by_id[c.doc_id].language for c in chunks]).save(
             generation / "lexical"
         )
+        Aliases.learn(found).save(generation / "aliases.json")
         _write_collection(generation / "chroma", chunks, texts, vectors)
         hashes = {document.doc_id: document.content_hash for document in found}
         manifest = {
@@ -369,8 +380,21 @@ def _report(
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
+    """What the live generation knows.
+
+    Its documents; and for each passage, by the digest of its text, its vector and its place
+    in `late`.
+    """
+
     documents: Mapping[str, str]
-    vectors: Mapping[str, Vectors]
+    passages: Mapping[str, tuple[Vectors, int]]
+    late: LateIndex | None
+
+    def has_codes_of(self, codebook: Codebook) -> bool:
+        """Return whether its codes mean what those of a code book mean."""
+        return self.late is not None and bool(
+            np.allclose(self.late.codebook.low, codebook.low, atol=1e-4)
+        )
 
 
 def _previous(root: Path, identity: Mapping[str, Any]) -> _Previous | None:
@@ -381,14 +405,15 @@ def _previous(root: Path, identity: Mapping[str, Any]) -> _Previous | None:
     try:
         manifest = read_manifest(folder)
         if any(manifest.get(name) != value for name, value in identity.items()):
-            return _Previous(manifest["documents"], {})
+            return _Previous(manifest["documents"], {}, None)
         client, collection = _open_collection(folder / "chroma")
         stored = collection.get(include=["embeddings", "metadatas"])
         client.close()
-        digests = [metadata["digest"] for metadata in stored["metadatas"]]
-        return _Previous(
-            manifest["documents"], dict(zip(digests, stored["embeddings"], strict=True))
-        )
+        places = {
+            m["digest"]: (vector, int(m["position"]))
+            for m, vector in zip(stored["metadatas"], stored["embeddings"], strict=True)
+        }
+        return _Previous(manifest["documents"], places, LateIndex(folder / "late"))
     except (CitadelleError, OSError, ValueError, KeyError, TypeError):
         # A damaged generation has nothing to give; the new one is built from the sources.
         return None
@@ -399,17 +424,33 @@ def _known_documents(previous: _Previous | None) -> Mapping[str, str]:
 
 
 def _embed(
-    texts: Sequence[str], previous: _Previous | None, encoder: Encoder, progress: Progress | None
+    texts: Sequence[str],
+    previous: _Previous | None,
+    encoder: Encoder,
+    late: Path,
+    progress: Progress | None,
 ) -> Vectors:
-    known = previous.vectors if previous is not None else {}
+    """Return the vectors of the passages, and write those of their tokens into `late`.
+
+    What the live generation has is taken over: the codes of a passage depend on the encoder
+    and its text alone.
+    """
+    codebook = calibrate(encoder)
+    usable = previous is not None and previous.has_codes_of(codebook)
+    known = previous.passages if previous is not None and usable else {}
     digests = [_digest(text) for text in texts]
-    missing = [i for i, digest in enumerate(digests) if digest not in known]
-    fresh = encoder.encode_passages([texts[i] for i in missing], progress)
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
-    vectors[missing] = fresh
+    writer = LateWriter(late, codebook)
+    missing = [i for i, digest in enumerate(digests) if digest not in known]
+    for place, vector, tokens in encoder.read_passages([texts[i] for i in missing], progress):
+        vectors[missing[place]] = vector
+        spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
+        writer.add(missing[place], codebook.pack(tokens.vectors), spans)
     for i, digest in enumerate(digests):
-        if digest in known:
-            vectors[i] = known[digest]
+        if digest in known and previous is not None and previous.late is not None:
+            vectors[i], place = known[digest]
+            writer.add(i, previous.late.codes(place), previous.late.spans(place))
+    writer.close()
     return vectors
 
 
@@ -466,8 +507,11 @@ def _write_collection(
                     "end": chunk.end,
                     "heading_path": " > ".join(chunk.heading_path),
                     "digest": _digest(text),
+                    "position": position,
                 }
-                for chunk, text in zip(chunks[part], texts[part], strict=True)
+                for position, (chunk, text) in enumerate(
+                    zip(chunks[part], texts[part], strict=True), start=begin
+                )
             ],
         )
     client.close()

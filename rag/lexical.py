@@ -1,4 +1,8 @@
-"""BM25 with an analysis for each language, and a lexical vote across languages."""
+"""BM25 with an analysis for each language, and a lexical vote across languages.
+
+A question's word that no passage has is looked for in other spellings: written as one word or
+as two, or with one letter wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import bm25s
 import numpy as np
@@ -18,7 +25,15 @@ from numpy.typing import NDArray
 
 from rag.types import Language
 
-__all__ = ["LexicalIndex", "content_words", "fold", "stems", "surface_tokens"]
+__all__ = [
+    "LexicalIndex",
+    "Term",
+    "content_spans",
+    "content_words",
+    "fold",
+    "stems",
+    "surface_tokens",
+]
 
 Scores = NDArray[np.float32]
 
@@ -28,7 +43,24 @@ _B = 0.75
 
 _STEMMERS: dict[str, str] = {"fr": "french", "en": "english", "nl": "dutch"}
 _WORD = re.compile(r"\w+(?:-\w+)*")
+_TYPED = re.compile(r"[^\W_]+")
 _LETTERS_DIGITS = re.compile(r"^([a-z]+)(\d+)$")
+# 1er, 2e, 3ème, 21st, 4de: the number alone is what the three languages share.
+_ORDINAL = re.compile(r"^(\d+)(?:er|re|ere|e|eme|nd|nde|st|th|rd|de|ste)$")
+# 10 000, 10.000 and 10,000 are 10000.
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[ .,]\d{3})+(?![.,]?\d)")
+
+# Votes for another spelling or name of a word count less than the word itself.
+_SPELLING = 0.8
+_COMPOUND = 0.7
+_ALIAS = 0.5
+# Shorter words have too many neighbours one letter away, and shorter parts say nothing.
+_SHORTEST_MISSPELT = 5
+_LONGEST_MISSPELT = 40
+_SHORTEST_MISSPELT_STEM = 8
+_SHORTEST_PART = 4
+_MOST_SPELLINGS = 3
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 # Question words and fillers that the lists of bm25s leave out, folded.
 _MORE_STOPWORDS: dict[str, str] = {
@@ -75,10 +107,12 @@ def surface_tokens(text: str) -> list[str]:
     """Split into folded words; elided articles fall away with the apostrophe.
 
     A compound gives its parts and the whole (`cyber-attaque` also gives
-    `cyberattaque`, `CBM14` also `cbm` and `14`), so that any spelling meets any other.
+    `cyberattaque`, `CBM14` also `cbm` and `14`, `2e` also `2`, `10 000` also `10000`),
+    so that any spelling meets any other.
     """
-    tokens: list[str] = []
-    for match in _WORD.finditer(fold(text)):
+    folded = fold(text)
+    tokens = [re.sub(r"\D", "", match.group()) for match in _THOUSANDS.finditer(folded)]
+    for match in _WORD.finditer(folded):
         parts = match.group().replace("_", " ").split("-")
         if len(parts) > 1:
             tokens.append("".join(parts))
@@ -88,6 +122,8 @@ def surface_tokens(text: str) -> list[str]:
                     tokens.append(token)
                 if code := _LETTERS_DIGITS.match(token):
                     tokens.extend(code.groups())
+                elif ordinal := _ORDINAL.match(token):
+                    tokens.append(ordinal.group(1))
     return tokens
 
 
@@ -100,6 +136,15 @@ def content_words(text: str, language: Language) -> list[str]:
     return [token for token in surface_tokens(text) if token not in stop]
 
 
+def content_spans(text: str, language: Language) -> Iterator[tuple[int, int]]:
+    """Yield where the words stand that are not function words of the language."""
+    stop = _any_stopwords() if language == "unknown" else _stopwords(language)
+    for match in _TYPED.finditer(text):
+        word = fold(match.group())
+        if (len(word) > 1 or word.isdigit()) and word not in stop:
+            yield match.span()
+
+
 def stems(text: str, language: Language) -> list[str]:
     """Return the Snowball stems of the content words; unknown languages are not stemmed.
 
@@ -107,6 +152,22 @@ def stems(text: str, language: Language) -> list[str]:
     """
     words = content_words(text, language)
     return _stemmer(language).stemWords(words) if language in _STEMMERS else words
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word that passages are scored by.
+
+    `word` is folded; `token` is what the index knows it by. `origin` is the word or name of
+    the question that it stands for, the same as `word` where it was typed so; `kind` says
+    why. `weight` multiplies its BM25.
+    """
+
+    word: str
+    token: str
+    origin: str
+    kind: Literal["word", "spelling", "compound", "alias"]
+    weight: float
 
 
 class LexicalIndex:
@@ -148,21 +209,125 @@ class LexicalIndex:
         )
         return cls(stemmed, surface, json.loads((folder / "languages.json").read_text()))
 
-    def scores(self, question: str, language: Language) -> Scores:
+    def scores(
+        self, question: str, language: Language, names: Sequence[tuple[str, str]] = ()
+    ) -> Scores:
         """Return one BM25 score a passage, 0 where no word is shared.
 
         A question of unknown language is taken to be in the language of each passage.
+        `names` holds, for a name in the question, another name of the same thing.
         """
         total = np.zeros(len(self._languages), dtype=np.float32)
         for passage_language in set(self._languages):
-            own = language in ("unknown", passage_language)
-            if own and passage_language in _STEMMERS:
-                values = _score(self._stemmed, stems(question, passage_language))
-            else:
-                values = _score(self._surface, content_words(question, language))
+            index = self._index(language, passage_language)
+            values = np.zeros_like(total)
+            for term in self.terms(question, language, passage_language, names):
+                passages, scores = _postings(index, term.token)
+                values[passages] += term.weight * scores
             chosen = self._languages == passage_language
-            total[chosen] = values[chosen] if values is not None else 0.0
+            total[chosen] = values[chosen]
         return total
+
+    def in_language(self, language: Language) -> NDArray[np.bool_]:
+        """Return which passages are in the language of a question, as far as is known."""
+        if language == "unknown":
+            return np.ones(len(self._languages), dtype=bool)
+        return np.asarray(self._languages == language, dtype=bool)
+
+    def matches(
+        self,
+        passage: int,
+        question: str,
+        language: Language,
+        names: Sequence[tuple[str, str]] = (),
+    ) -> list[tuple[Term, float]]:
+        """Return the terms that a passage has, with what each adds to its score, best first."""
+        passage_language = self._languages[passage]
+        index = self._index(language, passage_language)
+        found = []
+        for term in self.terms(question, language, passage_language, names):
+            passages, scores = _postings(index, term.token)
+            here = np.flatnonzero(passages == passage)
+            if len(here):
+                found.append((term, term.weight * float(scores[here[0]])))
+        return sorted(found, key=lambda pair: -pair[1])
+
+    def terms(
+        self,
+        question: str,
+        language: Language,
+        passage_language: Language,
+        names: Sequence[tuple[str, str]] = (),
+    ) -> list[Term]:
+        """Return what passages in a language are searched for; only terms that some has."""
+        own = self._own(language, passage_language)
+        read: Language = passage_language if own else language
+        index = self._index(language, passage_language)
+        words = content_words(question, read)
+        candidates = [_term(word, word, "word", 1.0) for word in words]
+        candidates += self._compounds(question, read, words)
+        if own:
+            candidates += self._misspelt(words, read)
+        for name, other in names:
+            candidates += [
+                _term(word, name, "alias", _ALIAS) for word in content_words(other, read)
+            ]
+        terms: dict[str, Term] = {}
+        for term in candidates:
+            token = _stemmer(read).stemWord(term.word) if own else term.word
+            if index is not None and term.kind == "spelling" and token not in index.vocab_dict:
+                token = term.token
+            if index is not None and token in index.vocab_dict and token not in terms:
+                terms[token] = Term(term.word, token, term.origin, term.kind, term.weight)
+        return list(terms.values())
+
+    def _own(self, language: Language, passage_language: Language) -> bool:
+        return language in ("unknown", passage_language) and passage_language in _STEMMERS
+
+    def _index(self, language: Language, passage_language: Language) -> bm25s.BM25 | None:
+        return self._stemmed if self._own(language, passage_language) else self._surface
+
+    def _known(self, word: str) -> bool:
+        return self._surface is not None and word in self._surface.vocab_dict
+
+    def _compounds(self, question: str, language: Language, words: Sequence[str]) -> Iterator[Term]:
+        """Yield words written apart as one (`cyber attaque`), and unknown ones as their parts."""
+        for one, other in pairwise(surface_tokens(question)):
+            if (
+                min(len(one), len(other)) >= _SHORTEST_PART
+                and one.isalpha()
+                and other.isalpha()
+                and self._known(one + other)
+            ):
+                yield _term(one + other, f"{one} {other}", "compound", _COMPOUND)
+        for word in words:
+            if len(word) > _LONGEST_MISSPELT or self._known(word) or not word.isalpha():
+                continue
+            for cut in range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1):
+                if self._known(word[:cut]) and self._known(word[cut:]):
+                    yield _term(word[:cut], word, "compound", _COMPOUND)
+                    yield _term(word[cut:], word, "compound", _COMPOUND)
+                    break
+
+    def _misspelt(self, words: Sequence[str], language: Language) -> Iterator[Term]:
+        """Yield the words of the passages that are one letter away from an unknown word."""
+        if self._surface is None or self._stemmed is None:
+            return
+        for word in words:
+            if not _SHORTEST_MISSPELT <= len(word) <= _LONGEST_MISSPELT or self._known(word):
+                continue
+            stem = _stemmer(language).stemWord(word)
+            if stem in self._stemmed.vocab_dict:
+                continue
+            near = [other for other in _one_letter_away(word) if self._known(other)]
+            near.sort(key=lambda other: (-len(_postings(self._surface, other)[0]), other))
+            for other in near[:_MOST_SPELLINGS]:
+                yield _term(other, word, "spelling", _SPELLING)
+            if not near and len(stem) >= _SHORTEST_MISSPELT_STEM:
+                # The passages may have the word in another form: "cyberataques", "cyberattaque".
+                stems_near = [s for s in _one_letter_away(stem) if s in self._stemmed.vocab_dict]
+                for other in sorted(stems_near)[:_MOST_SPELLINGS]:
+                    yield Term(other, other, word, "spelling", _SPELLING)
 
     def coverage(
         self, question: str, language: Language, text: str, text_language: Language
@@ -204,8 +369,34 @@ def _bm25(tokens: Iterable[list[str]]) -> bm25s.BM25 | None:
     return index
 
 
-def _score(index: bm25s.BM25 | None, tokens: list[str]) -> Scores | None:
-    known = [token for token in tokens if index is not None and token in index.vocab_dict]
-    if index is None or not known:
-        return None
-    return np.asarray(index.get_scores(known), dtype=np.float32)
+def _postings(index: bm25s.BM25 | None, token: str) -> tuple[NDArray[np.int32], Scores]:
+    """Return the passages that have a token, and its BM25 in each."""
+    number = None if index is None else index.vocab_dict.get(token)
+    if index is None or number is None:
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+    # bm25s computes the scores when it indexes: a sparse matrix, one column a token.
+    start, end = index.scores["indptr"][number], index.scores["indptr"][number + 1]
+    return index.scores["indices"][start:end], index.scores["data"][start:end]
+
+
+def _term(
+    word: str, origin: str, kind: Literal["word", "spelling", "compound", "alias"], weight: float
+) -> Term:
+    return Term(word, word, origin, kind, weight)
+
+
+def _one_letter_away(word: str) -> Iterator[str]:
+    """Yield every string one letter away (Norvig 2007): wrong, missing, too many, swapped."""
+    seen = {word}
+    for i in range(len(word) + 1):
+        head, rest = word[:i], word[i:]
+        options = [head + letter + rest for letter in _ALPHABET]
+        if rest:
+            options.append(head + rest[1:])
+            options += [head + letter + rest[1:] for letter in _ALPHABET]
+        if len(rest) > 1:
+            options.append(head + rest[1] + rest[0] + rest[2:])
+        for option in options:
+            if option not in seen:
+                seen.add(option)
+                yield option

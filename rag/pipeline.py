@@ -19,7 +19,8 @@ from rag.index import Index, IndexReport, build_index, current_generation, is_st
 from rag.language import detect
 from rag.questions import asked_for
 from rag.reader import Evidence, EvidenceReader
-from rag.retrieval import Filters, HybridRetriever
+from rag.reranking import Reranker, open_reranker
+from rag.retrieval import Explanation, Filters, HybridRetriever
 from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
 
 __all__ = ["Citadelle"]
@@ -38,9 +39,16 @@ class Citadelle:
     Safe to share between threads. `open` is the way to get one.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder, index: Index) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: Encoder,
+        index: Index,
+        reranker: Reranker | None = None,
+    ) -> None:
         self.settings = settings
         self.encoder = encoder
+        self._reranker = reranker
         self._lock = threading.Lock()
         self._retired: Index | None = None
         self._use(index)
@@ -63,6 +71,7 @@ class Citadelle:
         """
         in_force = load_settings(corpus=corpus, index=index, **settings)
         encoder = open_encoder(in_force, progress)
+        reranker = open_reranker(in_force)
         update = update or corpus is not None
         try:
             opened = Index.open(in_force, encoder)
@@ -77,7 +86,7 @@ class Citadelle:
                 sources = paths or [Path(path) for path in opened.manifest["paths"]]
                 build_index(sources, in_force, encoder, progress)
                 opened = Index.open(in_force, encoder)
-        return cls(in_force, encoder, opened)
+        return cls(in_force, encoder, opened, reranker)
 
     def __enter__(self) -> Citadelle:
         return self
@@ -100,8 +109,13 @@ class Citadelle:
         # Published in one step: a question is answered from one generation from end to end.
         self._live = _Live(
             index,
-            HybridRetriever(index=index, encoder=self.encoder, candidates=self.settings.candidates),
-            EvidenceReader(self.encoder, index.lexical),
+            HybridRetriever(
+                index=index,
+                encoder=self.encoder,
+                reranker=self._reranker,
+                candidates=self.settings.candidates,
+            ),
+            EvidenceReader(self.encoder, index),
         )
 
     @property
@@ -217,6 +231,10 @@ class Citadelle:
         """Return the `k` best passages for a question, best first."""
         asked, language = self._understand(question, history)
         return self._live.retriever.rank(asked, k=k, language=language, filters=filters)
+
+    def explain(self, ranking: Ranking) -> list[Explanation]:
+        """Return for each passage of a ranking of `search` why it stands where it does."""
+        return self._live.retriever.explain(ranking)
 
     def evidence(self, question: str, ranking: Ranking) -> list[Evidence]:
         """Return every unit of the passages with what speaks for it, best first."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
-from rag.chunking import Unit, passage_text, units
-from rag.encoder import Encoder, TokenVectors
-from rag.lexical import LexicalIndex, surface_tokens
+from rag.chunking import Unit, heading_paths, passage_text, units
+from rag.encoder import Encoder, TokenVectors, Vectors
+from rag.index import Index
+from rag.late import token_weights
+from rag.lexical import surface_tokens
 from rag.questions import (
     ACRONYM,
     DATE,
@@ -79,11 +81,14 @@ class Evidence:
     def score(self) -> float:
         """How well the unit answers, for comparing the units of one question."""
         coverage = _COVERAGE_FOREIGN if self.foreign else _COVERAGE
-        return self.similarity + coverage * self.coverage + self.form + _PASSAGE * self.hit.score
+        similarity = _SIMILARITY * self.similarity
+        return similarity + coverage * self.coverage + self.form + _PASSAGE * self.hit.score
 
 
 # Chosen on PIAF train and DILA train, where `benchmarks/reader.py` prints the table, and on
-# eval/dev.jsonl where those do not decide.
+# eval/dev.jsonl where those do not decide. Late interaction without the means spreads several
+# times wider than a cosine: the first weight brings it to the scale of the others.
+_SIMILARITY = 0.25
 _COVERAGE = 0.03
 _COVERAGE_FOREIGN = 0.05
 _FORM = 0.03
@@ -91,7 +96,7 @@ _ASKED_ROW = 0.15
 _NAMED = 2 / 3
 _PASSAGE = 0.7
 # Units within this of the best one are quoted too, more readily where a list is asked for.
-_NEARLY_AS_GOOD = 0.002
+_NEARLY_AS_GOOD = 0.0003
 _NEARLY_AS_GOOD_LIST = 0.01
 _MOST_UNITS = 3
 _SHORTEST_LIST = 2
@@ -117,8 +122,6 @@ _NO_FORM = 4.0
 _NO_NAME = 3.0
 # The row of a card on something that the question does not name.
 _OTHER_SUBJECT = 2.0
-# At most 400 kB each: 100 MB.
-_CACHED_PASSAGES = 250
 
 
 class EvidenceReader:
@@ -126,11 +129,10 @@ class EvidenceReader:
 
     name = "late interaction"
 
-    def __init__(self, encoder: Encoder, lexical: LexicalIndex) -> None:
+    def __init__(self, encoder: Encoder, index: Index) -> None:
         self._encoder = encoder
-        self._lexical = lexical
-        self._cache: dict[str, TokenVectors] = {}
-        self._lock = threading.Lock()
+        self._index = index
+        self._lexical = index.lexical
 
     def evidence(
         self,
@@ -144,21 +146,32 @@ class EvidenceReader:
         """Return every unit of the passages with its evidence, best first."""
         if not ranking.hits:
             return []
-        (asked,) = self._encoder.token_vectors([question], query=True)
+        late = self._index.late
+        (tokens,) = self._encoder.token_vectors([question], query=True)
+        weights = token_weights(question, language, tokens)
+        asked = late.question(tokens)
         focus = focus or question
         asks = asked_for(focus)
         evidence = []
-        passages = self._read_passages(ranking, documents)
-        for number, (hit, passage) in enumerate(zip(ranking.hits, passages, strict=True)):
+        for number, hit in enumerate(ranking.hits):
+            passage = late.tokens(self._index.position(hit.chunk))
             document = documents[hit.chunk.doc_id]
-            above = " ".join([document.title, *hit.chunk.heading_path])
             names_it = _names_subject(question, document)
 
-            def covered(part: str, own: Language = document.language, above: str = above) -> float:
-                return self._lexical.coverage(question, language, f"{above} {part}", own)
+            paths = heading_paths(document)
+
+            def covered(
+                part: str,
+                path: Sequence[str],
+                title: str = document.title,
+                own: Language = document.language,
+            ) -> float:
+                text = " ".join([title, *path, part])
+                return self._lexical.coverage(question, language, text, own)
 
             start, end = document.offsets.to_plain(hit.chunk.start, hit.chunk.end)
             shift = len(passage_text(document, hit.chunk)) - (end - start) - start
+            passage_coverage = covered(document.plain[start:end], hit.chunk.heading_path)
             for unit in units(document, start, end):
                 text = document.plain[unit.start : unit.end]
                 evidence.append(
@@ -167,29 +180,15 @@ class EvidenceReader:
                         passage=number,
                         unit=unit,
                         similarity=_late_interaction(
-                            asked, passage, unit.start + shift, unit.end + shift
+                            asked, weights, passage, unit.start + shift, unit.end + shift
                         ),
-                        coverage=covered(text),
-                        passage_coverage=covered(document.plain[start:end]),
+                        coverage=covered(text, paths[unit.block]),
+                        passage_coverage=passage_coverage,
                         form=_form(focus, asks, unit, text, names_it),
                         foreign=language not in ("unknown", document.language),
                     )
                 )
         return sorted(evidence, key=lambda e: -e.score)
-
-    def _read_passages(self, ranking: Ranking, documents: Documents) -> list[TokenVectors]:
-        """Return the token vectors of the passages; those read before are not encoded again."""
-        texts = [passage_text(documents[hit.chunk.doc_id], hit.chunk) for hit in ranking.hits]
-        with self._lock:
-            known = {text: self._cache[text] for text in texts if text in self._cache}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        if new:
-            known.update(zip(new, self._encoder.token_vectors(new), strict=True))
-            with self._lock:
-                if len(self._cache) + len(new) > _CACHED_PASSAGES:
-                    self._cache.clear()
-                self._cache.update({text: known[text] for text in new})
-        return [known[text] for text in texts]
 
     def read(
         self,
@@ -221,17 +220,18 @@ class EvidenceReader:
         )
 
 
-def _late_interaction(asked: TokenVectors, passage: TokenVectors, start: int, end: int) -> float:
+def _late_interaction(
+    asked: TokenVectors, weights: Vectors, passage: TokenVectors, start: int, end: int
+) -> float:
     """Return the mean, over the question's tokens, of the best cosine with a unit's tokens.
 
-    MaxSim of Khattab & Zaharia 2020 (ColBERT, section 3.2), with the encoder's own token
-    vectors, each read in the context of its whole passage.
+    As in `rag/late.py`, each token read in the context of its whole passage.
     """
     middle = (passage.starts + passage.ends) / 2
     inside = passage.vectors[(start <= middle) & (middle <= end)]
     if not len(inside) or not len(asked.vectors):
         return 0.0
-    return float((asked.vectors @ inside.T).max(axis=1).mean())
+    return float((asked.vectors @ inside.T).max(axis=1) @ weights / weights.sum())
 
 
 def _form(question: str, asks: Asks, unit: Unit, text: str, names_it: bool) -> float:
@@ -266,8 +266,8 @@ def _whole_list(
     """Return every item of the list that the best unit stands in, when a list is asked for."""
     best = evidence[0]
     passage = sorted((e for e in evidence if e.passage == best.passage), key=lambda e: e.unit.start)
-    items = [e for e in passage if e.unit.kind == "item"]
     introduces = _introduces(best, documents)
+    items = _items_around(best, passage)
     if len(items) < _SHORTEST_LIST or not (best.unit.kind == "item" or introduces):
         return []
     if wants_list(question):
@@ -276,10 +276,21 @@ def _whole_list(
     return [best, *items] if introduces else []
 
 
+def _items_around(best: Evidence, passage: Sequence[Evidence]) -> list[Evidence]:
+    """Return the items of the one list that a unit stands in or introduces."""
+    place = next(i for i, e in enumerate(passage) if e is best)
+    first = place
+    while best.unit.kind == "item" and first > 0 and passage[first - 1].unit.kind == "item":
+        first -= 1
+    after = passage[first if best.unit.kind == "item" else place + 1 :]
+    return list(takewhile(lambda e: e.unit.kind == "item", after))
+
+
 def _quoted(chosen: Sequence[Evidence], documents: Documents) -> tuple[Span, ...]:
     """Return what is quoted of one passage: each unit, a lead-in together with its list."""
     spans = tuple(Span(e.unit.start, e.unit.end, e.score) for e in chosen)
-    if len(spans) > 1 and _introduces(chosen[0], documents):
+    items = all(e.unit.kind == "item" for e in chosen[1:])
+    if len(spans) > 1 and items and _introduces(chosen[0], documents):
         return (Span(spans[0].start, spans[-1].end, spans[0].score),)
     return spans
 

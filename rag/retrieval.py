@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,68 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
-from rag.encoder import Encoder
+from rag.aliases import Alias
+from rag.chunking import passage_text
+from rag.encoder import Encoder, Vectors
 from rag.errors import InvalidFilter
 from rag.index import Index
 from rag.language import detect
-from rag.lexical import fold
+from rag.late import token_weights
+from rag.lexical import Term, fold, surface_tokens
+from rag.reranking import Reranker
 from rag.types import Document, Language, Ranking, ScoredChunk
 
-__all__ = ["Filters", "HybridRetriever", "parse_filter"]
+__all__ = ["Explanation", "Filters", "HybridRetriever", "parse_filter"]
 
 Filters = Mapping[str, str]
 
-# The fused score is the cosine plus a weight times BM25 over its largest inverse document
-# frequency. Chosen on 400 French and 400 English and Dutch questions of PIAF train over 555
-# passages; `benchmarks/fusion.py` prints the table. R@1 fr / en and nl: dense alone 0.70 / 0.55,
-# reciprocal rank fusion 0.77 / 0.54, this 0.81 / 0.60. Across languages only words spelt
-# alike vote, so the vote weighs less.
-_WITHIN_LANGUAGE = 0.10
-_ACROSS_LANGUAGES = 0.045
+# The fused score is a weighted sum: the cosine of question and passage, the late interaction of
+# their tokens, and BM25 over its largest inverse document frequency. Chosen on the questions of
+# PIAF train over the 561 passages of PIAF train and dev; `benchmarks/retrieval.py` prints the
+# tables. Across languages only words spelt alike vote, so the vote weighs less.
+_COSINE = 0.15
+_LATE = 0.4
+_WITHIN_LANGUAGE = 0.05
+_ACROSS_LANGUAGES = 0.025
+# Which passages are compared token by token: the best by cosine and words alone, a cosine being
+# worth less against words than late interaction is.
+_FIRST_WITHIN_LANGUAGE = 0.10
+_FIRST_ACROSS_LANGUAGES = 0.045
+# A passage that says what a better one says in nearly the same words, by the shingles of words
+# that they share (Broder 1997), stands back.
+_SHINGLE = 4
+_NEARLY_THE_SAME = 0.8
+_REPEATED = 0.05
+# How many of the best passages the cross-encoder reads, where one is set.
+_RERANKED = 20
+
+# Names for the same filter, as people type them.
+_FILTER_NAMES = {
+    "country": "pays",
+    "land": "pays",
+    "document": "doc",
+    "doc_id": "doc",
+    "lang": "language",
+    "langue": "language",
+    "taal": "language",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a passage stands where it does.
+
+    `parts` are what its score is the sum of, before a second stage; `terms` the words that it
+    was found by, with what each adds to its BM25, best first.
+    """
+
+    hit: ScoredChunk
+    parts: Mapping[str, float]
+    terms: tuple[tuple[Term, float], ...]
 
 
 class HybridRetriever(BaseRetriever):
-    """Rank passages by cosine and BM25 together.
+    """Rank passages by meaning and by words together.
 
     `invoke(question)` gives LangChain documents; `rank` gives a `Ranking`.
     """
@@ -46,6 +87,7 @@ class HybridRetriever(BaseRetriever):
 
     index: Index
     encoder: Any
+    reranker: Any = None
     candidates: int = 50
     k: int = 10
 
@@ -108,51 +150,125 @@ class HybridRetriever(BaseRetriever):
         """
         language = detect(query) if language is None else language
         allowed = self._allowed(filters)
-        if not self.index.chunks:
-            return Ranking(query, ())
+        if not self.index.chunks or not any(character.isalnum() for character in query):
+            return Ranking(query, (), language)
         encoder: Encoder = self.encoder
-        vector = encoder.encode_queries([query])[0]
-        candidates = max(self.candidates, k)
-        cosines = dict(self.index.dense(vector, candidates, allowed))
-        bm25 = self.index.lexical.scores(query, language)
-        if allowed is not None:
-            outside = [c.doc_id not in set(allowed) for c in self.index.chunks]
-            bm25[np.array(outside)] = 0.0
-        best = np.argsort(-bm25, kind="stable")[:candidates]
-        by_words = [int(i) for i in best if bm25[i] > 0]
-
-        # What only one retriever proposed is scored by the other too: no score is guessed.
-        missing = [i for i in by_words if i not in cosines]
-        scored = dict(cosines)
-        scored.update(zip(missing, (self.index.vectors(missing) @ vector).tolist(), strict=True))
-        proposed_by_words = set(by_words)
-        weights = self._weights(language)
-        fused = {
-            i: cosine + weights[self.index.chunks[i].metadata["language"]] * float(bm25[i])
-            for i, cosine in scored.items()
-        }
-        order = sorted(fused, key=lambda i: (-fused[i], i))[:k]
-        return Ranking(
-            query,
-            tuple(
-                ScoredChunk(
-                    chunk=self.index.chunks[i],
-                    score=fused[i],
-                    rank=rank,
-                    dense=scored[i],
-                    lexical=float(bm25[i]) if i in proposed_by_words else None,
-                )
-                for rank, i in enumerate(order, start=1)
-            ),
+        vector, tokens = encoder.read_query(query)
+        names = self._names(query, language)
+        bm25 = self.index.lexical.scores(query, language, names)
+        cosines = self._propose(vector, bm25, max(self.candidates, k), language, allowed)
+        positions = list(cosines)
+        weights = token_weights(query, language, tokens)
+        late = dict(
+            zip(positions, self.index.late.scores(tokens, weights, positions).tolist(), strict=True)
         )
-
-    def _weights(self, language: Language) -> dict[Any, float]:
-        top = math.log(1 + len(self.index.chunks))
-        return {
-            passage: (_WITHIN_LANGUAGE if language in ("unknown", passage) else _ACROSS_LANGUAGES)
-            / top
-            for passage in ("fr", "en", "nl", "unknown")
+        by_words = self._weights(language, _WITHIN_LANGUAGE, _ACROSS_LANGUAGES)
+        fused = {
+            i: float(_COSINE * cosines[i] + _LATE * late[i] + by_words[i] * bm25[i])
+            for i in positions
         }
+        depth = k if self.reranker is None else max(k, _RERANKED)
+        repeated = self._repeated(fused, depth)
+        fused.update({i: fused[i] - _REPEATED for i in repeated})
+        order = sorted(fused, key=lambda i: (-fused[i], i))[:depth]
+        hits = [
+            ScoredChunk(
+                chunk=self.index.chunks[i],
+                score=fused[i],
+                rank=rank,
+                dense=cosines[i],
+                lexical=float(bm25[i]) if bm25[i] > 0 else None,
+                late=late[i],
+                weight=float(by_words[i]),
+                repeated=i in repeated,
+            )
+            for rank, i in enumerate(order, start=1)
+        ]
+        return Ranking(query, tuple(self._rerank(query, hits)[:k]), language)
+
+    def explain(self, ranking: Ranking) -> list[Explanation]:
+        """Return for each passage of a ranking which words and names it was found by."""
+        names = self._names(ranking.query, ranking.language)
+        lexical = self.index.lexical
+        return [
+            Explanation(
+                hit,
+                _parts(hit),
+                tuple(
+                    lexical.matches(
+                        self.index.position(hit.chunk), ranking.query, ranking.language, names
+                    )
+                ),
+            )
+            for hit in ranking.hits
+        ]
+
+    def aliases(self, ranking: Ranking) -> tuple[Alias, ...]:
+        """Return the other names that were looked for as well."""
+        return self.index.aliases.expand(ranking.query, ranking.language)
+
+    def _names(self, query: str, language: Language) -> list[tuple[str, str]]:
+        return [(a.name, a.other) for a in self.index.aliases.expand(query, language)]
+
+    def _propose(
+        self,
+        vector: Vectors,
+        bm25: Vectors,
+        count: int,
+        language: Language,
+        allowed: Sequence[str] | None,
+    ) -> dict[int, float]:
+        """Return the positions and cosines of the passages worth a closer look."""
+        cosines = dict(self.index.dense(vector, count, allowed))
+        if allowed is not None:
+            inside = set(allowed)
+            bm25[[chunk.doc_id not in inside for chunk in self.index.chunks]] = 0.0
+        best = np.argsort(-bm25, kind="stable")[:count]
+        # What only one retriever proposed is scored by the other too: no score is guessed.
+        missing = [int(i) for i in best if bm25[i] > 0 and int(i) not in cosines]
+        cosines.update(zip(missing, (self.index.vectors(missing) @ vector).tolist(), strict=True))
+        weights = self._weights(language, _FIRST_WITHIN_LANGUAGE, _FIRST_ACROSS_LANGUAGES)
+        order = sorted(cosines, key=lambda i: (-cosines[i] - weights[i] * float(bm25[i]), i))
+        return {i: cosines[i] for i in order[:count]}
+
+    def _weights(self, language: Language, within: float, across: float) -> Vectors:
+        """Return what BM25 is multiplied by, for each passage."""
+        top = math.log(1 + len(self.index.chunks))
+        own = self.index.lexical.in_language(language)
+        weights: Vectors = (np.where(own, within, across) / top).astype(np.float32)
+        return weights
+
+    def _repeated(self, fused: Mapping[int, float], depth: int) -> set[int]:
+        """Return which of the best passages say in nearly the same words what a better one says."""
+        kept: list[set[tuple[str, ...]]] = []
+        repeated = set()
+        for i in sorted(fused, key=lambda i: (-fused[i], i))[: 2 * depth]:
+            shingles = _shingles(self.index.chunks[i].text)
+            if any(_alike(shingles, other) for other in kept):
+                repeated.add(i)
+            else:
+                kept.append(shingles)
+        return repeated
+
+    def _rerank(self, query: str, hits: list[ScoredChunk]) -> list[ScoredChunk]:
+        """Put the best passages in the order of the cross-encoder.
+
+        They share out the scores that they had: the scale stays that of the fused score, which
+        the reader counts on, whatever the scale of the model.
+        """
+        if self.reranker is None or not hits:
+            return hits
+        reranker: Reranker = self.reranker
+        texts = [
+            passage_text(self.index.documents[hit.chunk.doc_id], hit.chunk)
+            for hit in hits[:_RERANKED]
+        ]
+        found = reranker.scores(query, texts)
+        order = sorted(range(len(found)), key=lambda i: (-found[i], i))
+        return [
+            replace(hits[i], score=hits[place].score, rank=place + 1, rerank=found[i])
+            for place, i in enumerate(order)
+        ] + hits[_RERANKED:]
 
     def _allowed(self, filters: Filters | None) -> list[str] | None:
         if not filters:
@@ -171,14 +287,40 @@ class HybridRetriever(BaseRetriever):
 
 
 def _matches(document: Document, key: str, value: str) -> bool:
-    if key in ("doc", "doc_id"):
+    key = _FILTER_NAMES.get(fold(key), fold(key))
+    if key == "doc":
         return fold(document.doc_id).startswith(fold(value))
     if key == "language":
         return document.language == fold(value)
     # `tag` finds the list `tags`, as a person would expect.
-    found = document.metadata.get(key, document.metadata.get(f"{key}s", ()))
-    values = (found,) if isinstance(found, str) else found
-    return any(fold(candidate) == fold(value) for candidate in values)
+    for name, found in document.metadata.items():
+        if fold(name) in (key, f"{key}s"):
+            values = (found,) if isinstance(found, str) else found
+            if any(fold(candidate) == fold(value) for candidate in values):
+                return True
+    return False
+
+
+def _parts(hit: ScoredChunk) -> dict[str, float]:
+    parts = {
+        "cosine": _COSINE * (hit.dense or 0.0),
+        "late": _LATE * (hit.late or 0.0),
+        "words": hit.weight * (hit.lexical or 0.0),
+    }
+    if hit.repeated:
+        parts["repeated"] = -_REPEATED
+    return parts
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = surface_tokens(text)
+    return {tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))}
+
+
+def _alike(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
+    if min(len(one), len(other)) < _NEARLY_THE_SAME * max(len(one), len(other)):
+        return False
+    return len(one & other) >= _NEARLY_THE_SAME * len(one | other)
 
 
 def parse_filter(text: str) -> tuple[str, str]:

@@ -192,10 +192,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
-    """A chunk with its fused score, its rank from 1, and what each retriever gave it.
+    """A chunk with its fused score, its rank from 1, and what each part of it was.
 
-    `dense` is a cosine in [-1, 1], `lexical` a BM25 score from 0;
-    `None` where that retriever did not propose the chunk.
+    `dense` is the cosine of the passage, `late` that of its tokens (see `rag/late.py`), both in
+    [-1, 1]; `lexical` is a BM25 score above 0, None where no word is shared; `weight` is what
+    it was multiplied by, which depends on the languages. `repeated` tells that a better passage
+    says nearly the same, for which the score was lowered. `rerank` is the score of the second
+    stage, None where there is none.
     """
 
     chunk: Chunk
@@ -203,14 +206,19 @@ class ScoredChunk:
     rank: int
     dense: float | None = None
     lexical: float | None = None
+    late: float | None = None
+    weight: float = 0.0
+    repeated: bool = False
+    rerank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The passages found for a query, best first."""
+    """The passages found for a query, best first; `language` is that of the query."""
 
     query: str
     hits: tuple[ScoredChunk, ...]
+    language: Language = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,15 @@ class ToyEncoder:
                 )
             )
         return found
+
+    def read_query(self, text: str) -> tuple[NDArray[np.float32], TokenVectors]:
+        return self._vectors([text])[0], self.token_vectors([text], query=True)[0]
+
+    def read_passages(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> Iterator[tuple[int, NDArray[np.float32], TokenVectors]]:
+        vectors = self.encode_passages(texts, progress)
+        yield from zip(range(len(texts)), vectors, self.token_vectors(texts), strict=True)
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.chunking import chunk_document, heading_paths, passage_text, units
+from rag.chunking import chunk_document, heading_path_at, heading_paths, passage_text, units
 from rag.documents import parse, read_folder
 from rag.types import Chunk, Document
 from tests.conftest import CORPUS
@@ -37,26 +37,64 @@ Un paragraphe après la liste.
 """
 
 
-def test_a_note_becomes_card_paragraphs_and_list() -> None:
+def shown(document: Document, found: list[Chunk]) -> list[tuple[tuple[str, ...], str]]:
+    return [(c.heading_path, passage_text(document, c).split("\n", 1)[1]) for c in found]
+
+
+def test_a_card_is_a_passage_and_small_sections_share_one() -> None:
     document = parse(NOTE, "bureau.md", format="markdown")
-    found = [
-        (c.heading_path, passage_text(document, c).split("\n", 1)[1]) for c in chunks(document)
-    ]
-    assert found == [
+    assert shown(document, chunks(document)) == [
         ((), "aliases : BCX, Bureau X"),
-        (("Le bureau",), "Une phrase. Une autre."),
         (
-            ("Le bureau", "Missions"),
-            "Les missions sont :\nProtéger les réseaux.\nFormer le personnel.",
+            ("Le bureau",),
+            "Une phrase. Une autre.\nMissions\nLes missions sont :\nProtéger les réseaux.\n"
+            "Former le personnel.\nUn paragraphe après la liste.",
+        ),
+    ]
+
+
+def test_a_list_stays_with_its_lead_in_where_not_all_fits() -> None:
+    document = parse(NOTE, "bureau.md", format="markdown")
+    # Nineteen words less the four of "Le bureau > Missions" above: the first four, the heading
+    # and the ten of the list fit; the paragraph after it, of five, does not.
+    assert shown(document, chunks(document, 19)) == [
+        ((), "aliases : BCX, Bureau X"),
+        (
+            ("Le bureau",),
+            "Une phrase. Une autre.\nMissions\nLes missions sont :\nProtéger les réseaux.\n"
+            "Former le personnel.",
         ),
         (("Le bureau", "Missions"), "Un paragraphe après la liste."),
     ]
 
 
-def test_title_and_headings_are_embedded_once() -> None:
+def test_sections_of_some_length_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.chunking._SMALL_SECTION", 3)
+    document = parse(NOTE, "bureau.md", format="markdown")
+    # "Une phrase. Une autre." has four words. Within a section all is joined that fits.
+    assert shown(document, chunks(document)) == [
+        ((), "aliases : BCX, Bureau X"),
+        (("Le bureau",), "Une phrase. Une autre."),
+        (
+            ("Le bureau", "Missions"),
+            "Les missions sont :\nProtéger les réseaux.\nFormer le personnel.\n"
+            "Un paragraphe après la liste.",
+        ),
+    ]
+
+
+def test_title_and_headings_are_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.chunking._SMALL_SECTION", 3)
     document = parse(NOTE, "bureau.md", format="markdown")
     lines = [passage_text(document, chunk).split("\n", 1)[0] for chunk in chunks(document)]
-    assert lines == ["Le bureau", "Le bureau", "Le bureau > Missions", "Le bureau > Missions"]
+    assert lines == ["Le bureau", "Le bureau", "Le bureau > Missions"]
+
+
+def test_headings_of_a_place_are_those_above_it() -> None:
+    document = parse(NOTE, "bureau.md", format="markdown")
+    assert heading_path_at(document, document.plain.index("Former")) == ("Le bureau", "Missions")
+    assert heading_path_at(document, document.plain.index("Une phrase")) == ("Le bureau",)
+    assert heading_path_at(document, 0) == ()
 
 
 def test_a_long_paragraph_is_cut_between_sentences() -> None:

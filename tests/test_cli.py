@@ -312,6 +312,20 @@ def test_an_index_made_otherwise_names_the_command(
     assert "citadelle index" in citadelle("ask", "Où ?").complaint
 
 
+def test_search_explains(citadelle: Command) -> None:
+    run = citadelle("search", "le BCX au Niger", "-k", 1, "--explain")
+    assert run.code == 0
+    assert run.out.startswith("Language of the question: French.\n'bcx' also looked for as ")
+    assert "token by token" in run.out and "words: " in run.out
+    value = citadelle("search", "le BCX au Niger", "-k", 1, "--explain", "--json").json
+    assert {"name": "bcx", "other": "Le bureau"} in value["names"]
+    (hit,) = value["hits"]
+    parts = hit["explanation"]["parts"]
+    assert set(parts) == {"cosine", "late", "words"}
+    assert sum(parts.values()) == pytest.approx(hit["score"], abs=3e-4)
+    assert {"word", "stands_for", "kind", "bm25"} == set(hit["explanation"]["terms"][0])
+
+
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_search_prints_k_passages(citadelle: Command, k: int) -> None:
     run = citadelle("search", "Niger", "-k", k)
@@ -319,14 +333,16 @@ def test_search_prints_k_passages(citadelle: Command, k: int) -> None:
     ranks = [line.split(".")[0] for line in run.out.splitlines() if line[:1].isdigit()]
     assert ranks == [str(rank) for rank in range(1, k + 1)]
     value = citadelle("search", "Niger", "-k", k, "--json").json
-    assert list(value) == ["query", "hits"]
+    assert list(value) == ["query", "language", "hits"]
     assert [hit["rank"] for hit in value["hits"]] == list(range(1, k + 1))
     assert value["hits"][0]["doc_id"] == "projet.md"
     assert set(value["hits"][0]) == {
         "rank",
         "score",
         "dense",
+        "late",
         "lexical",
+        "rerank",
         "doc_id",
         "title",
         "heading_path",

@@ -27,7 +27,7 @@ from eval.squad import load_squad
 from rag.chunking import chunk_document, heading_paths, passage_text, units
 from rag.config import load_settings
 from rag.documents import parse
-from rag.encoder import E5Encoder, open_encoder
+from rag.encoder import E5Encoder, Vectors, open_encoder
 from rag.language import detect
 from rag.lexical import LexicalIndex
 from rag.types import Chunk, Document
@@ -35,6 +35,10 @@ from rag.types import Chunk, Document
 SIZES = (128, 256, 400)
 READ = 2500
 LANGUAGES = ("fr", "en", "nl")
+
+# Strategies share questions and passages; each is encoded once.
+_ASKED: dict[str, Vectors] = {}
+_KNOWN: dict[str, dict[str, Vectors]] = {}
 
 Chunker = Callable[[Document, int, Callable[[str], int]], list[Chunk]]
 
@@ -109,7 +113,12 @@ def _measure(task: Task, chunker: Chunker, size: int, encoder: E5Encoder) -> lis
     texts = [passage_text(documents[chunk.doc_id], chunk) for chunk in chunks]
     lexical = LexicalIndex.build(texts, [documents[c.doc_id].language for c in chunks])
     questions = [item.question for item, _, _ in task.items]
-    cosines = encoder.encode_queries(questions) @ encoder.encode_passages(texts).T
+    known = _KNOWN.setdefault(task.name, {})
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    known.update(zip(new, encoder.encode_passages(new), strict=True))
+    if task.name not in _ASKED:
+        _ASKED[task.name] = encoder.encode_queries(questions)
+    cosines = _ASKED[task.name] @ np.array([known[text] for text in texts]).T
     found: dict[str, list[tuple[bool, bool]]] = {}
     for (item, doc_id, place), cosine in zip(task.items, cosines, strict=True):
         language = detect(item.question)

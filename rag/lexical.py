@@ -103,6 +103,10 @@ def _stemmer(language: str) -> Stemmer.Stemmer:
     return Stemmer.Stemmer(_STEMMERS[language])
 
 
+# "a-t-il" is two words and no name: no passage has `atil`, and what none has weighs most.
+_INVERSION = re.compile(r"-(?:t-)?(?:ce|elles?|ils?|je|nous|on|tu|vous)\b")
+
+
 def surface_tokens(text: str) -> list[str]:
     """Split into folded words; elided articles fall away with the apostrophe.
 
@@ -110,7 +114,7 @@ def surface_tokens(text: str) -> list[str]:
     `cyberattaque`, `CBM14` also `cbm` and `14`, `2e` also `2`, `10 000` also `10000`),
     so that any spelling meets any other.
     """
-    folded = fold(text)
+    folded = _INVERSION.sub("", fold(text))
     tokens = [re.sub(r"\D", "", match.group()) for match in _THOUSANDS.finditer(folded)]
     for match in _WORD.finditer(folded):
         parts = match.group().replace("_", " ").split("-")

@@ -106,8 +106,8 @@ _CONTINUES = re.compile(
 # The logit of the confidence. The weight of the lead is near that of a logistic regression
 # (`benchmarks/reader.py`); the others were set on eval/dev.jsonl, because the unanswerable
 # questions of the public sets name the right things in the right form. On 100 questions each
-# of PIAF train, `benchmarks/abstention.py` keeps 58 of 62 right answers in French and 52 of 60
-# across languages, and answers 26 of 100 questions that are off topic. The middles are
+# of PIAF train, `benchmarks/abstention.py` keeps 53 of 58 right answers in French and 48 of 57
+# across languages, and answers 16 of 100 questions that are off topic. The middles are
 # cosines of multilingual-e5-small; another encoder wants its own.
 _INTERCEPT = 0.0
 _LEAD = 30.0

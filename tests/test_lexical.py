@@ -88,3 +88,8 @@ def test_saved_and_loaded_gives_the_same(tmp_path: Path) -> None:
     again = LexicalIndex.load(tmp_path / "lexical")
     for question in ("projets du Niger", "Bruxelles"):
         assert again.scores(question, "fr").tolist() == index.scores(question, "fr").tolist()
+
+
+def test_an_inverted_verb_makes_no_compound() -> None:
+    assert surface_tokens("Où siège-t-il et qu'est-ce ?") == ["ou", "siege", "et", "qu", "est"]
+    assert surface_tokens("cyber-attaque") == ["cyberattaque", "cyber", "attaque"]

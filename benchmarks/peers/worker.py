@@ -216,8 +216,9 @@ def _llamaindex(job: Job, folder: Path) -> Build:
 def _haystack(job: Job, folder: Path) -> Build:
     """Build Haystack's hybrid retrieval tutorial over its in-memory store, without a ranker.
 
-    `prompts` are the embedders' prefixes; `store` are arguments of the store (similarity,
-    BM25); `join` is the mode of the joiner.
+    `prompts` are the embedders' prefixes; `store` are arguments of the store; `join` is the mode
+    of the joiner, `weights` what the two lists count and `candidates` how long they are;
+    `scale_score` brings the scores of BM25 between 0 and 1.
     """
     import sentence_transformers  # noqa: F401
     from haystack import Document, Pipeline
@@ -289,8 +290,9 @@ def _haystack(job: Job, folder: Path) -> Build:
 def _txtai(job: Job, folder: Path) -> Build:
     """Build txtai's embeddings database with `hybrid=True`.
 
-    `prompts` are the instructions, `scoring` sets BM25 up for French with these settings, and
-    `weights` are those of the fusion.
+    `prompts` are the instructions (empty ones switch those off that are stored with the
+    encoder), `scoring` sets BM25 up for French with these settings, `weights` are those of the
+    fusion.
     """
     from txtai import Embeddings
 

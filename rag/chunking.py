@@ -28,9 +28,9 @@ __all__ = [
 CHUNKING_VERSION = 2
 
 # A section below this many tokens shares a passage with its neighbour under another heading.
-# `benchmarks/chunks.py`, "evidence in the first 2,500 characters" of what is found, on DILA dev,
-# whose sections are a line or two: 0.94, 0.86, 0.89 (fr, en, nl) when sections are never joined,
-# 0.97, 0.91, 0.94 with this.
+# Evidence in the first 2,500 characters found on DILA dev, whose sections are a line or two
+# (`benchmarks/chunks.py`; fr, en, nl): 0.87, 0.82, 0.80 with a paragraph or list each; 0.93,
+# 0.86, 0.85 joined within sections; 0.97, 0.91, 0.94 with this.
 _SMALL_SECTION = 64
 
 # Properties that serve Obsidian, not a reader: they are metadata and filters, never passages.

@@ -243,7 +243,8 @@ def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
         page.get_by_role("button", name="Lancer l’évaluation").press("Enter")
         figures = page.get_by_test_id("stMetric")
         figures.first.wait_for(timeout=PATIENCE)
-        assert figures.count() == 8
+        # While the page is drawn anew, what was there before is still beside it.
+        sync_api.expect(figures).to_have_count(8, timeout=PATIENCE)
         assert figures.first.inner_text().split("\n")[0] == "Réponses justes"
         sync_api.expect(figures.first).to_be_in_viewport()
 

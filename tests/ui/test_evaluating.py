@@ -52,7 +52,7 @@ def gold(tmp_path: Path) -> Path:
 
 
 def journals(settings: Settings) -> list[Path]:
-    return list((settings.cache / "eval" / "unfinished").glob("*"))
+    return list((settings.cache / "eval" / "unfinished").glob("*.jsonl"))
 
 
 def test_a_run_is_saved_under_a_name_to_be_found_by(settings: Settings, gold: Path) -> None:

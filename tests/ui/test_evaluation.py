@@ -291,12 +291,13 @@ def test_a_file_of_ones_own_is_read_or_refused(start: Start, data: Path) -> None
 
 
 def test_a_document_that_is_not_there_ends_the_evaluation_in_a_sentence(
-    start: Start, data: Path
+    start: Start, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ui.evaluating._COMMITTED", tmp_path)  # no baseline to show instead
     (data / "lost.jsonl").write_text(GOLD.replace('"note"', '"phare"'), encoding="utf-8")
     page = evaluated(choose(opened(start), data, "lost.jsonl"))
     markup = shown(page)
-    assert FR.failed in markup and "Item f1: No document of the corpus" in markup
+    assert FR.failed in markup and "Item f1 on line 1: No document of the corpus" in markup
     assert not page.metric and FR.none_yet in markup
 
 

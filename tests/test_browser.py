@@ -241,15 +241,15 @@ def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
         questions.press("Enter")
         page.get_by_text("sans réponse dans les documents : 1").wait_for(timeout=PATIENCE)
         page.get_by_role("button", name="Lancer l’évaluation").press("Enter")
+        # The baseline is shown until the run is over.
+        details = page.frame_locator("iframe")
+        title = details.get_by_role("heading", level=1)
+        sync_api.expect(title).to_contain_text("tiny", timeout=PATIENCE)
         figures = page.get_by_test_id("stMetric")
-        figures.first.wait_for(timeout=PATIENCE)
-        # While the page is drawn anew, what was there before is still beside it.
         sync_api.expect(figures).to_have_count(8, timeout=PATIENCE)
         assert figures.first.inner_text().split("\n")[0] == "Réponses justes"
         sync_api.expect(figures.first).to_be_in_viewport()
 
-        details = page.frame_locator("iframe")
-        sync_api.expect(details.get_by_role("heading", level=1)).to_contain_text("tiny")
         assert GOLD[1]["question"] in details.locator("body").text_content()
         assert details.locator("img, iframe, form").count() == 0
         # Whatever is in there, it cannot reach the page around it.

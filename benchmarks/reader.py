@@ -28,7 +28,7 @@ from rag import Citadelle
 from rag.reader import Evidence
 
 GRID = {
-    "_SIMILARITY": (0.15, 0.25, 0.4, 0.6),
+    "SIMILARITY": (0.15, 0.25, 0.4, 0.6),
     "_COVERAGE": (0.0, 0.02, 0.05, 0.1, 0.15),
     "_COVERAGE_FOREIGN": (0.0, 0.02, 0.05, 0.1),
     "_FORM": (0.0, 0.03, 0.06),

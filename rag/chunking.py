@@ -18,6 +18,7 @@ __all__ = [
     "CHUNKING_VERSION",
     "Unit",
     "chunk_document",
+    "head_and_body",
     "heading_path_at",
     "heading_paths",
     "passage_text",
@@ -162,7 +163,7 @@ def _pieces(
 ) -> Iterator[_Piece]:
     for group in _groups(document, units(document)):
         path = paths[group[0].block]
-        budget = max_tokens - count_tokens("\n".join(_context(document.title, path)))
+        budget = max_tokens - count_tokens(_context(document.title, path))
         budget = max(budget, max_tokens // 2)
         for start, end in _pack(document, group, budget, count_tokens):
             yield _Piece(
@@ -213,14 +214,18 @@ def _common(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
 
 def passage_text(document: Document, chunk: Chunk) -> str:
     """Return what is embedded and searched for a chunk: title, headings, plain text."""
+    head, body = head_and_body(document, chunk)
+    return f"{head}\n{body}" if head else body
+
+
+def head_and_body(document: Document, chunk: Chunk) -> tuple[str, str]:
+    """Return the line of title and headings above a chunk, and its plain text."""
     start, end = document.offsets.to_plain(chunk.start, chunk.end)
-    context = _context(document.title, chunk.heading_path)
-    return "\n".join([*context, document.plain[start:end]])
+    return _context(document.title, chunk.heading_path), document.plain[start:end]
 
 
-def _context(title: str, path: Sequence[str]) -> list[str]:
-    line = " > ".join(dict.fromkeys(part for part in (title, *path) if part))
-    return [line] if line else []
+def _context(title: str, path: Sequence[str]) -> str:
+    return " > ".join(dict.fromkeys(part for part in (title, *path) if part))
 
 
 def _groups(document: Document, found: Sequence[Unit]) -> Iterator[list[Unit]]:

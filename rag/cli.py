@@ -341,6 +341,7 @@ def _hit_record(hit: ScoredChunk) -> dict[str, Any]:
         "dense": None if hit.dense is None else round(hit.dense, 4),
         "late": None if hit.late is None else round(hit.late, 4),
         "lexical": None if hit.lexical is None else round(hit.lexical, 4),
+        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
         "rerank": None if hit.rerank is None else round(hit.rerank, 4),
         "doc_id": hit.chunk.doc_id,
         "title": hit.chunk.metadata["title"],
@@ -382,6 +383,7 @@ def _explanation_lines(explanation: Explanation) -> Iterator[str]:
         "late": "token by token",
         "words": "words",
         "repeated": "says what a better passage says",
+        "reader": "reading",
     }
     parts = (f"{names[name]} {value:+.3f}" for name, value in explanation.parts.items())
     line = ", ".join(parts)

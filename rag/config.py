@@ -19,10 +19,19 @@ from pydantic_settings import (
 
 from rag.errors import ConfigurationError
 
-__all__ = ["BUNDLED_ENCODER", "SETTINGS_FILE", "Settings", "load_settings"]
+__all__ = [
+    "BUNDLED_ENCODER",
+    "BUNDLED_READER",
+    "NO_READER",
+    "SETTINGS_FILE",
+    "Settings",
+    "load_settings",
+]
 
 SETTINGS_FILE = Path("citadelle.toml")
 BUNDLED_ENCODER = "bundled"
+BUNDLED_READER = "bundled"
+NO_READER = "none"
 
 # What changes the content of an index; everything else may change without rebuilding it.
 _INDEX_FIELDS = ("encoder", "chunk_tokens")
@@ -50,6 +59,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="'bundled' (multilingual-e5-small, no download), a folder, or a name on the "
         "Hugging Face hub (downloaded once).",
+    )
+    reader: str = Field(
+        NO_READER,
+        min_length=1,
+        description="What reads the passages: 'bundled' (the trained reader, no download), 'none' "
+        "(sentences are chosen by similarity), a folder, or a name on the hub of a model for "
+        "extractive question answering.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic of the encoder; 'auto' takes bf16 where it is faster."

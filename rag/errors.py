@@ -8,6 +8,7 @@
     ├── UnreadableDocument          a source file cannot be read; the others still can
     ├── EncoderError                the encoder's weights are missing, damaged or do not load
     ├── RerankerError               the cross-encoder of the second stage does not load
+    ├── ReaderError                 the reader's weights are missing, damaged or do not load
     ├── IndexUnusable               the index cannot be used as it is
     │   ├── IndexMissing            there is none yet
     │   ├── IndexMismatch           it was made with another encoder or chunking
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidQuestion",
     "NothingToIndex",
+    "ReaderError",
     "RerankerError",
     "UnreadableDocument",
 ]
@@ -72,6 +74,10 @@ class EncoderError(CitadelleError):
 
 class RerankerError(CitadelleError):
     """Report that the cross-encoder of the second stage does not load."""
+
+
+class ReaderError(CitadelleError):
+    """Report that the reader's weights cannot be had."""
 
 
 class IndexUnusable(CitadelleError):

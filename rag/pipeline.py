@@ -19,8 +19,9 @@ from rag.index import Index, IndexReport, build_index, current_generation, is_st
 from rag.language import detect
 from rag.questions import asked_for
 from rag.reader import Evidence, EvidenceReader
-from rag.reranking import Reranker, open_reranker
+from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever
+from rag.span_model import open_span_reader
 from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
 
 __all__ = ["Citadelle"]
@@ -44,11 +45,13 @@ class Citadelle:
         settings: Settings,
         encoder: Encoder,
         index: Index,
-        reranker: Reranker | None = None,
+        second: SecondStage | None = None,
+        reading: ReaderStage | None = None,
     ) -> None:
         self.settings = settings
         self.encoder = encoder
-        self._reranker = reranker
+        self._second = second
+        self._reading = reading
         self._lock = threading.Lock()
         self._retired: Index | None = None
         self._use(index)
@@ -71,7 +74,9 @@ class Citadelle:
         """
         in_force = load_settings(corpus=corpus, index=index, **settings)
         encoder = open_encoder(in_force, progress)
-        reranker = open_reranker(in_force)
+        trained = open_span_reader(in_force, encoder)
+        reading = ReaderStage(trained, in_force.read_passages) if trained is not None else None
+        second = open_cross_encoder(in_force) or reading
         update = update or corpus is not None
         try:
             opened = Index.open(in_force, encoder)
@@ -86,7 +91,7 @@ class Citadelle:
                 sources = paths or [Path(path) for path in opened.manifest["paths"]]
                 build_index(sources, in_force, encoder, progress)
                 opened = Index.open(in_force, encoder)
-        return cls(in_force, encoder, opened, reranker)
+        return cls(in_force, encoder, opened, second, reading)
 
     def __enter__(self) -> Citadelle:
         return self
@@ -112,10 +117,10 @@ class Citadelle:
             HybridRetriever(
                 index=index,
                 encoder=self.encoder,
-                reranker=self._reranker,
+                second=self._second,
                 candidates=self.settings.candidates,
             ),
-            EvidenceReader(self.encoder, index),
+            EvidenceReader(self.encoder, index, self._reading),
         )
 
     @property
@@ -175,10 +180,10 @@ class Citadelle:
         begin = time.perf_counter()
         asked, language = self._understand(question, history)
         live = self._live
-        ranking = live.retriever.rank(
-            asked, k=self.settings.read_passages, language=language, filters=filters
-        )
+        k = self.settings.read_passages
+        first = live.retriever.first_stage(asked, k=k, language=language, filters=filters)
         retrieved = time.perf_counter()
+        ranking = live.retriever.second_stage(first, k=k)
         answer = self._answer(live, question, asked, language, ranking)
         end = time.perf_counter()
         return replace(

@@ -25,11 +25,22 @@ from rag.questions import (
     names,
     wants_list,
 )
+from rag.reranking import ReaderStage
 from rag.short_answers import short_answer
+from rag.span_model import PassageScores
 from rag.types import Document, Language, Ranking, Reading, ScoredChunk, Span
 
-__all__ = ["Evidence", "EvidenceReader", "Reader"]
-
+__all__ = [
+    "Evidence",
+    "EvidenceReader",
+    "ReadUnit",
+    "Reader",
+    "choose",
+    "read_unit",
+    "sureness_features",
+    "taken_away",
+    "whole_words",
+]
 
 Documents = Mapping[str, Document]
 
@@ -56,6 +67,20 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadUnit:
+    """What the trained reader says of a unit.
+
+    `relevance` is the logit of "its passage answers", `span` the logarithmic probability of
+    the likeliest answer within the unit, which is plain[start:end] of its document.
+    """
+
+    relevance: float
+    span: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A unit of a passage with what speaks for it.
 
@@ -65,7 +90,8 @@ class Evidence:
     `form` is what the unit's form adds: something when it has that of what is asked for (a
     date, a number), much when it is the asked row of a card on what the question names,
     less than nothing when it is a row that is not asked for.
-    `foreign` tells that question and document are in different languages.
+    `foreign` tells that question and document are in different languages. `read` is what
+    the trained reader says of the unit, where there is one.
     """
 
     hit: ScoredChunk
@@ -76,23 +102,30 @@ class Evidence:
     passage_coverage: float
     form: float
     foreign: bool
+    read: ReadUnit | None = None
 
     @property
     def score(self) -> float:
         """How well the unit answers, for comparing the units of one question."""
         coverage = _COVERAGE_FOREIGN if self.foreign else _COVERAGE
-        similarity = _SIMILARITY * self.similarity
-        return similarity + coverage * self.coverage + self.form + _PASSAGE * self.hit.score
+        similarity = SIMILARITY * self.similarity
+        score = similarity + coverage * self.coverage + self.form + _PASSAGE * self.hit.score
+        if self.read is None:
+            return score
+        return score + _SPAN * max(self.read.span, SPAN_FLOOR)
 
 
 # Chosen on PIAF train and DILA train, where `benchmarks/reader.py` prints the table, and on
 # eval/dev.jsonl where those do not decide. Late interaction without the means spreads several
 # times wider than a cosine: the first weight brings it to the scale of the others.
-_SIMILARITY = 0.25
+SIMILARITY = 0.25
 _COVERAGE = 0.03
 _COVERAGE_FOREIGN = 0.05
 _FORM = 0.03
 _ASKED_ROW = 0.15
+# The weight of the trained reader's span, cut off: beyond, more is not surer.
+_SPAN = 0.01
+SPAN_FLOOR = -12.0
 _NAMED = 2 / 3
 _PASSAGE = 0.7
 # Units within this of the best one are quoted too, more readily where a list is asked for.
@@ -122,14 +155,24 @@ _NO_FORM = 4.0
 _NO_NAME = 3.0
 # The row of a card on something that the question does not name.
 _OTHER_SUBJECT = 2.0
+# The same where the trained reader says how sure it is, fitted by `training/calibrate.py`.
+_READ_INTERCEPT = 0.0
+_READ_LEAD = 10.0
+READ_LEAD_CAP = 0.2
+_READ_NEAR = 10.0
+_READ_RELEVANCE = 0.5
+_READ_RELEVANCE_RANGE = 8.0
+_READ_SPAN = 0.2
+_AROUND_BEFORE = " \n\t\u00a0\u202f,;:.!?-–—"
+_AROUND_AFTER = " \n\t\u00a0\u202f,;:.!?–—"
 
 
 class EvidenceReader:
-    """Choose units with the encoder and the shared words, without a trained model."""
+    """Choose units with the encoder, the shared words and, where there is one, a trained reader."""
 
-    name = "late interaction"
-
-    def __init__(self, encoder: Encoder, index: Index) -> None:
+    def __init__(self, encoder: Encoder, index: Index, trained: ReaderStage | None = None) -> None:
+        self.name = trained.reader.name if trained is not None else "late interaction"
+        self._trained = trained
         self._encoder = encoder
         self._index = index
         self._lexical = index.lexical
@@ -153,6 +196,7 @@ class EvidenceReader:
         focus = focus or question
         asks = asked_for(focus)
         evidence = []
+        trained = self._trained and self._trained.scores(question, ranking.hits, documents)
         for number, hit in enumerate(ranking.hits):
             passage = late.tokens(self._index.position(hit.chunk))
             document = documents[hit.chunk.doc_id]
@@ -186,6 +230,7 @@ class EvidenceReader:
                         passage_coverage=passage_coverage,
                         form=_form(focus, asks, unit, text, names_it),
                         foreign=language not in ("unknown", document.language),
+                        read=read_unit(trained[number], unit, start) if trained else None,
                     )
                 )
         return sorted(evidence, key=lambda e: -e.score)
@@ -204,10 +249,7 @@ class EvidenceReader:
         evidence = self.evidence(question, language, ranking, documents, focus=focus)
         if not evidence:
             return Reading(ranking.hits, tuple(() for _ in ranking.hits), 0.0)
-        best = evidence[0]
-        chosen = _whole_list(focus, evidence, documents) or _close_to_best(
-            focus, evidence, documents
-        )
+        chosen = choose(focus, evidence, documents)
         spans: list[tuple[Span, ...]] = []
         for number in range(len(ranking.hits)):
             mine = sorted((e for e in chosen if e.passage == number), key=lambda e: e.unit.start)
@@ -216,8 +258,24 @@ class EvidenceReader:
             passages=ranking.hits,
             spans=tuple(spans),
             answerability=_answerability(question, focus, evidence, chosen, documents),
-            short=_short(focus, best, documents) if len(chosen) == 1 else None,
+            short=_short(focus, evidence[0], chosen, documents),
         )
+
+
+def choose(question: str, evidence: Sequence[Evidence], documents: Documents) -> list[Evidence]:
+    """Return the units that are quoted, of all units, best first: one, a whole list, or a few."""
+    return _whole_list(question, evidence, documents) or _close_to_best(
+        question, evidence, documents
+    )
+
+
+def read_unit(scores: PassageScores, unit: Unit, start: int) -> ReadUnit:
+    """Return what the trained reader says of a unit; its passage begins at plain `start`."""
+    found = scores.best_span(unit.start - start, unit.end - start)
+    if found is None:
+        return ReadUnit(scores.relevance, SPAN_FLOOR, unit.start, unit.end)
+    likely, low, high = found
+    return ReadUnit(scores.relevance, likely, start + low, start + high)
 
 
 def _late_interaction(
@@ -343,28 +401,64 @@ def _answerability(
     unit could hold what is asked for: a sum, a date, a name, and the names that the
     question itself mentions.
     """
-    best = evidence[0]
-    document = documents[best.hit.chunk.doc_id]
-    ids = {id(e) for e in chosen}
-    others = [e.score for e in evidence if id(e) not in ids]
-    lead = best.score - max(others) if others else _LEAD_CAP
-    text = " ".join(document.plain[e.unit.start : e.unit.end] for e in chosen)
+    logit = _sureness(evidence, chosen) - taken_away(question, focus, chosen, documents)
+    return 1 / (1 + math.exp(-logit))
+
+
+def taken_away(
+    question: str, focus: str, chosen: Sequence[Evidence], documents: Documents
+) -> float:
+    """Return what words and forms take away from the logit of the confidence."""
+    best = chosen[0]
+    text = " ".join(documents[e.hit.chunk.doc_id].plain[e.unit.start : e.unit.end] for e in chosen)
     row = best.unit.kind in ("fact", "property")
-    middle = _NEAR_MIDDLE_FOREIGN if best.foreign else _NEAR_MIDDLE
     no_shared_word = _NO_SHARED_WORD_FOREIGN if best.foreign else _NO_SHARED_WORD
-    logit = (
-        _INTERCEPT
-        + _LEAD * min(max(lead, 0.0), _LEAD_CAP)
-        + _NEAR * min(max((best.hit.dense or 0.0) - middle, -_NEAR_RANGE), _NEAR_RANGE)
-        - no_shared_word * (max(e.passage_coverage for e in chosen) == 0)
-        - _NO_FORM * (lacks_form(focus, text) or (row and asked_for(focus) == "person"))
-        - _OTHER_SUBJECT * (row and best.form < _ASKED_ROW)
+    away = (
+        no_shared_word * (max(e.passage_coverage for e in chosen) == 0)
+        + _NO_FORM * (lacks_form(focus, text) or (row and asked_for(focus) == "person"))
+        + _OTHER_SUBJECT * (row and best.form < _ASKED_ROW)
     )
     if not best.foreign:
         # Names are translated between languages (Allemagne, Germany), so only within one
         # does the absence of a name mean something.
-        logit -= _NO_NAME * _absent_names(question, best.hit, document)
-    return 1 / (1 + math.exp(-logit))
+        away += _NO_NAME * _absent_names(question, best.hit, documents[best.hit.chunk.doc_id])
+    return away
+
+
+def _sureness(evidence: Sequence[Evidence], chosen: Sequence[Evidence]) -> float:
+    """Return the part of the logit that scores give, before what words and forms take away."""
+    lead, near, relevance, span = sureness_features(evidence, chosen)
+    if evidence[0].read is None:
+        return _INTERCEPT + _LEAD * min(lead, _LEAD_CAP) + _NEAR * near
+    return (
+        _READ_INTERCEPT
+        + _READ_LEAD * min(lead, READ_LEAD_CAP)
+        + _READ_NEAR * near
+        + _READ_RELEVANCE * relevance
+        + _READ_SPAN * span
+    )
+
+
+def sureness_features(
+    evidence: Sequence[Evidence], chosen: Sequence[Evidence]
+) -> tuple[float, float, float, float]:
+    """Return lead, nearness, relevance and span of an answer.
+
+    The lead is how far the best unit is ahead of those that were not chosen, from 0 and not
+    capped; nearness is the cosine of question and passage less the middle of its kind;
+    relevance and span are the highest of the chosen units, clipped, 0 without a trained reader.
+    """
+    best = evidence[0]
+    ids = {id(e) for e in chosen}
+    others = [e.score for e in evidence if id(e) not in ids]
+    lead = max(best.score - max(others), 0.0) if others else math.inf
+    middle = _NEAR_MIDDLE_FOREIGN if best.foreign else _NEAR_MIDDLE
+    near = min(max((best.hit.dense or 0.0) - middle, -_NEAR_RANGE), _NEAR_RANGE)
+    read = [e.read for e in chosen if e.read is not None]
+    reach = _READ_RELEVANCE_RANGE
+    relevance = max((min(max(r.relevance, -reach), reach) for r in read), default=0.0)
+    span = max((max(r.span, SPAN_FLOOR) for r in read), default=0.0)
+    return lead, near, relevance, span
 
 
 def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:
@@ -385,6 +479,46 @@ def _stands_in(name: str, seen: Set[str]) -> bool:
     return bool(tokens) and (tokens[0] in seen or set(tokens[1:] or tokens) <= seen)
 
 
-def _short(question: str, best: Evidence, documents: Documents) -> tuple[int, Span] | None:
-    found = short_answer(question, best.unit, documents[best.hit.chunk.doc_id])
+def _short(
+    question: str, best: Evidence, chosen: Sequence[Evidence], documents: Documents
+) -> tuple[int, Span] | None:
+    """Return the short answer: what rules find, else the likeliest answer within the unit.
+
+    Rules know the value of a card's row and what an acronym stands for; of other things
+    the trained reader knows more than the rules for dates and numbers.
+    """
+    document = documents[best.hit.chunk.doc_id]
+    alone = len(chosen) == 1
+    ruled = alone and (
+        best.read is None
+        or best.unit.kind in ("fact", "property")
+        or asked_for(question) == "expansion"
+    )
+    found = short_answer(question, best.unit, document) if ruled else None
+    listed = len(chosen) > 1 and (wants_list(question) or _introduces(best, documents))
+    if found is None and best.read is not None and not listed:
+        found = whole_words(document.plain, best.read.start, best.read.end)
     return (best.passage, Span(*found, best.score)) if found else None
+
+
+def whole_words(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Return a span completed to whole words, without the marks around it; None when empty."""
+    while 0 < start < len(text) and text[start].isalnum() and text[start - 1].isalnum():
+        start -= 1
+    while 0 < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
+        end += 1
+    while start < end and text[start] in _AROUND_BEFORE:
+        start += 1
+    while start < end and text[end - 1] in _AROUND_AFTER:
+        end -= 1
+    for opening, closing in ("()", "[]", "«»", "“”"):
+        inside = text[start:end]
+        if inside.startswith(opening) and closing not in inside:
+            start += 1
+        elif inside.endswith(closing) and opening not in inside:
+            end -= 1
+        elif opening in inside and closing not in inside and text[end : end + 1] == closing:
+            end += 1
+    start += len(text[start:end]) - len(text[start:end].lstrip())
+    end -= len(text[start:end]) - len(text[start:end].rstrip())
+    return (start, end) if start < end else None

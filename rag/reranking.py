@@ -1,41 +1,135 @@
-"""The optional second stage: a cross-encoder that reads question and passage together."""
+"""The second stage: a model that reads question and passage together puts the best in order."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from rag.chunking import head_and_body, passage_text
 from rag.config import Settings
 from rag.errors import RerankerError
+from rag.span_model import PassageScores, SpanReader
+from rag.types import Document, ScoredChunk
 
-__all__ = ["CrossEncoderReranker", "Reranker", "open_reranker"]
+__all__ = ["CrossEncoderStage", "ReaderStage", "SecondStage", "open_cross_encoder"]
+
+Documents = Mapping[str, Document]
+
+# What the logit of the reader's relevance adds to the fused score, and where it is cut off:
+# beyond, more is not surer. Chosen by `training/calibrate.py`.
+_RELEVANCE = 0.012
+RELEVANCE_RANGE = 8.0
+# Passages whose scores are kept: those of a few questions.
+_REMEMBERED = 200
 
 
-class Reranker(Protocol):
-    """What retrieval needs of a second stage."""
+class SecondStage(Protocol):
+    """What retrieval needs of a second stage; it looks at the first `depth` passages."""
+
+    depth: int
+
+    def rerank(
+        self, question: str, hits: Sequence[ScoredChunk], documents: Documents
+    ) -> list[ScoredChunk]:
+        """Return the same passages in a new order, ranked from 1."""
+
+
+class CrossEncoderStage:
+    """Order passages with a `CrossEncoder` of sentence-transformers."""
+
+    depth = 20
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def rerank(
+        self, question: str, hits: Sequence[ScoredChunk], documents: Documents
+    ) -> list[ScoredChunk]:
+        """Return the passages in the order of the model.
+
+        They share out the scores that they had: the scale stays that of the fused score, which
+        the reader counts on, whatever the scale of the model.
+        """
+        read = hits[: self.depth]
+        texts = [passage_text(documents[hit.chunk.doc_id], hit.chunk) for hit in read]
+        found = self.scores(question, texts)
+        order = sorted(range(len(found)), key=lambda i: (-found[i], i))
+        return [
+            replace(read[i], score=read[place].score, rank=place + 1, rerank=found[i])
+            for place, i in enumerate(order)
+        ] + list(hits[self.depth :])
 
     def scores(self, question: str, passages: Sequence[str]) -> list[float]:
         """Return how well each passage answers; any scale, higher is better."""
-
-
-class CrossEncoderReranker:
-    """Score pairs with a `CrossEncoder` of sentence-transformers."""
-
-    def __init__(self, model: Any, name: str) -> None:
-        self.model = model
-        self.name = name
-
-    def scores(self, question: str, passages: Sequence[str]) -> list[float]:
-        """Return the model's score of each pair."""
+        if not passages:
+            return []
         found = self.model.predict(
             [(question, passage) for passage in passages], show_progress_bar=False
         )
         return [float(score) for score in found]
 
 
-def open_reranker(settings: Settings) -> CrossEncoderReranker | None:
+class ReaderStage:
+    """Add what the trained reader says of the best passages to their scores.
+
+    Keeps what was last read: finding and answering ask for the same passages.
+    """
+
+    def __init__(self, reader: SpanReader, depth: int) -> None:
+        self.reader = reader
+        self.depth = depth
+        self._known: OrderedDict[tuple[str, str, str], PassageScores] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rerank(
+        self, question: str, hits: Sequence[ScoredChunk], documents: Documents
+    ) -> list[ScoredChunk]:
+        """Return the passages by their scores with the reader's relevance.
+
+        Those that it does not read count as irrelevant to it.
+        """
+        found = self.scores(question, hits[: self.depth], documents)
+        relevance = [relevance_part(scores.relevance) for scores in found]
+        relevance += [relevance_part(-RELEVANCE_RANGE)] * (len(hits) - len(found))
+        moved = [
+            replace(hit, score=hit.score + part, relevance=part)
+            for hit, part in zip(hits, relevance, strict=True)
+        ]
+        moved.sort(key=lambda hit: (-hit.score, hit.rank))
+        return [replace(hit, rank=rank) for rank, hit in enumerate(moved, start=1)]
+
+    def scores(
+        self, question: str, hits: Sequence[ScoredChunk], documents: Documents
+    ) -> list[PassageScores]:
+        """Return what the reader says of each passage."""
+        passages = [head_and_body(documents[hit.chunk.doc_id], hit.chunk) for hit in hits]
+        with self._lock:
+            known = {
+                passage: self._known[question, *passage]
+                for passage in passages
+                if (question, *passage) in self._known
+            }
+        new = [passage for passage in dict.fromkeys(passages) if passage not in known]
+        known |= dict(zip(new, self.reader.read(question, new) if new else [], strict=True))
+        with self._lock:
+            for passage in new:
+                self._known[question, *passage] = known[passage]
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return [known[passage] for passage in passages]
+
+
+def relevance_part(logit: float) -> float:
+    """Return what a relevance adds to a passage's score."""
+    return _RELEVANCE * min(max(logit, -RELEVANCE_RANGE), RELEVANCE_RANGE)
+
+
+def open_cross_encoder(settings: Settings) -> CrossEncoderStage | None:
     """Load the cross-encoder that the settings name; None where they name none.
 
     A folder is loaded without a network; a name is downloaded once, as the encoder's is.
@@ -63,4 +157,4 @@ def open_reranker(settings: Settings) -> CrossEncoderReranker | None:
             f"The reranker '{settings.reranker}' did not load ({reason}). Check the setting "
             "'reranker': empty, a folder, or the name of a cross-encoder on the hub."
         ) from error
-    return CrossEncoderReranker(model, settings.reranker)
+    return CrossEncoderStage(model)

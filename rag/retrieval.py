@@ -18,14 +18,13 @@ from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
 from rag.aliases import Alias
-from rag.chunking import passage_text
 from rag.encoder import Encoder, Vectors
 from rag.errors import InvalidFilter
 from rag.index import Index
 from rag.language import detect
 from rag.late import token_weights
 from rag.lexical import Term, fold, surface_tokens
-from rag.reranking import Reranker
+from rag.reranking import SecondStage
 from rag.types import Document, Language, Ranking, ScoredChunk
 
 __all__ = ["Explanation", "Filters", "HybridRetriever", "parse_filter"]
@@ -49,8 +48,6 @@ _FIRST_ACROSS_LANGUAGES = 0.045
 _SHINGLE = 4
 _NEARLY_THE_SAME = 0.8
 _REPEATED = 0.05
-# How many of the best passages the cross-encoder reads, where one is set.
-_RERANKED = 20
 
 # Names for the same filter, as people type them.
 _FILTER_NAMES = {
@@ -78,16 +75,17 @@ class Explanation:
 
 
 class HybridRetriever(BaseRetriever):
-    """Rank passages by meaning and by words together.
+    """Rank passages by meaning and by words together, and the best of them once more.
 
-    `invoke(question)` gives LangChain documents; `rank` gives a `Ranking`.
+    `invoke(question)` gives LangChain documents; `rank` gives a `Ranking`. `second` is a
+    `SecondStage`, or None for none.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     index: Index
     encoder: Any
-    reranker: Any = None
+    second: Any = None
     candidates: int = 50
     k: int = 10
 
@@ -148,6 +146,18 @@ class HybridRetriever(BaseRetriever):
         `filters` when for every key its document has the value, or the value among its
         values. Raises `InvalidFilter` when no document matches.
         """
+        first = self.first_stage(query, k=k, language=language, filters=filters)
+        return self.second_stage(first, k=k)
+
+    def first_stage(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        language: Language | None = None,
+        filters: Filters | None = None,
+    ) -> Ranking:
+        """Return the best passages by meaning and words: `k`, or what the second stage reads."""
         language = detect(query) if language is None else language
         allowed = self._allowed(filters)
         if not self.index.chunks or not any(character.isalnum() for character in query):
@@ -167,7 +177,7 @@ class HybridRetriever(BaseRetriever):
             i: float(_COSINE * cosines[i] + _LATE * late[i] + by_words[i] * bm25[i])
             for i in positions
         }
-        depth = k if self.reranker is None else max(k, _RERANKED)
+        depth = k if self.second is None else max(k, self.second.depth)
         repeated = self._repeated(fused, depth)
         fused.update({i: fused[i] - _REPEATED for i in repeated})
         order = sorted(fused, key=lambda i: (-fused[i], i))[:depth]
@@ -184,7 +194,15 @@ class HybridRetriever(BaseRetriever):
             )
             for rank, i in enumerate(order, start=1)
         ]
-        return Ranking(query, tuple(self._rerank(query, hits)[:k]), language)
+        return Ranking(query, tuple(hits), language)
+
+    def second_stage(self, ranking: Ranking, *, k: int = 10) -> Ranking:
+        """Return the best `k` passages of a first stage in the order of the second."""
+        hits: Sequence[ScoredChunk] = ranking.hits
+        if self.second is not None and hits:
+            second: SecondStage = self.second
+            hits = second.rerank(ranking.query, hits, self.index.documents)
+        return replace(ranking, hits=tuple(hits[:k]))
 
     def explain(self, ranking: Ranking) -> list[Explanation]:
         """Return for each passage of a ranking which words and names it was found by."""
@@ -250,26 +268,6 @@ class HybridRetriever(BaseRetriever):
                 kept.append(shingles)
         return repeated
 
-    def _rerank(self, query: str, hits: list[ScoredChunk]) -> list[ScoredChunk]:
-        """Put the best passages in the order of the cross-encoder.
-
-        They share out the scores that they had: the scale stays that of the fused score, which
-        the reader counts on, whatever the scale of the model.
-        """
-        if self.reranker is None or not hits:
-            return hits
-        reranker: Reranker = self.reranker
-        texts = [
-            passage_text(self.index.documents[hit.chunk.doc_id], hit.chunk)
-            for hit in hits[:_RERANKED]
-        ]
-        found = reranker.scores(query, texts)
-        order = sorted(range(len(found)), key=lambda i: (-found[i], i))
-        return [
-            replace(hits[i], score=hits[place].score, rank=place + 1, rerank=found[i])
-            for place, i in enumerate(order)
-        ] + hits[_RERANKED:]
-
     def _allowed(self, filters: Filters | None) -> list[str] | None:
         if not filters:
             return None
@@ -309,6 +307,8 @@ def _parts(hit: ScoredChunk) -> dict[str, float]:
     }
     if hit.repeated:
         parts["repeated"] = -_REPEATED
+    if hit.relevance is not None:
+        parts["reader"] = hit.relevance
     return parts
 
 

@@ -197,8 +197,8 @@ class ScoredChunk:
     `dense` is the cosine of the passage, `late` that of its tokens (see `rag/late.py`), both in
     [-1, 1]; `lexical` is a BM25 score above 0, None where no word is shared; `weight` is what
     it was multiplied by, which depends on the languages. `repeated` tells that a better passage
-    says nearly the same, for which the score was lowered. `rerank` is the score of the second
-    stage, None where there is none.
+    says nearly the same, for which the score was lowered. `relevance` is what the reader added to
+    the score, `rerank` the score of a cross-encoder, each None where that is not the second stage.
     """
 
     chunk: Chunk
@@ -209,6 +209,7 @@ class ScoredChunk:
     late: float | None = None
     weight: float = 0.0
     repeated: bool = False
+    relevance: float | None = None
     rerank: float | None = None
 
 

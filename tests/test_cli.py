@@ -342,6 +342,7 @@ def test_search_prints_k_passages(citadelle: Command, k: int) -> None:
         "dense",
         "late",
         "lexical",
+        "relevance",
         "rerank",
         "doc_id",
         "title",

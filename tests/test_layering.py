@@ -17,6 +17,7 @@ ORDER = (
     "documents",
     "chunking",
     "encoder",
+    "span_model",
     "lexical",
     "late",
     "aliases",

@@ -8,16 +8,20 @@ two words of no axis have a cosine of 1.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from rag.chunking import chunk_document, passage_text
 from rag.documents import parse
 from rag.encoder import TokenVectors
 from rag.lexical import LexicalIndex
-from rag.reader import Evidence, EvidenceReader
+from rag.reader import Evidence, EvidenceReader, ReadUnit, whole_words
+from rag.reranking import ReaderStage
+from rag.span_model import PassageScores, SpanReader
 from rag.types import Chunk, Document, Language, Ranking, Reading, ScoredChunk
 from tests.conftest import ToyEncoder
 
@@ -54,7 +58,13 @@ class Shelf:
 class Desk:
     """Every passage of some notes, equally ranked, with a reader for them."""
 
-    def __init__(self, *notes: str, dense: float = 0.83, encoder: ToyEncoder | None = None) -> None:
+    def __init__(
+        self,
+        *notes: str,
+        dense: float = 0.83,
+        encoder: ToyEncoder | None = None,
+        trained: SpanReader | None = None,
+    ) -> None:
         self.encoder = encoder or ToyEncoder()
         parsed = [parse(note, f"{i}.md", format="markdown") for i, note in enumerate(notes)]
         self.documents = {document.doc_id: document for document in parsed}
@@ -73,7 +83,8 @@ class Desk:
         )
         lexical = LexicalIndex.build(texts, languages)
         self.shelf = Shelf(lexical, Tokens(self.encoder, texts), chunks)
-        self.reader = EvidenceReader(self.encoder, self.shelf)
+        stage = ReaderStage(trained, len(chunks)) if trained is not None else None
+        self.reader = EvidenceReader(self.encoder, self.shelf, stage)
 
     def read(self, question: str, language: Language = "fr") -> Reading:
         return self.reader.read(question, language, Ranking(question, self.hits), self.documents)
@@ -346,3 +357,100 @@ def test_nearness_and_lead_raise_it() -> None:
     rival = " ".join(f"La certification {verb}." for verb in ("aide", "sert", "dure", "coûte"))
     alone = Desk("La certification aide.").read("certification")
     assert alone.answerability > Desk(rival).read("certification").answerability
+
+
+# --- With a trained reader ----------------------------------------------------------------
+
+
+class Finger:
+    """A reader that points at a word: it is the answer with probability 0.81 where it stands.
+
+    The passage with the word has the relevance 4, every other one -4. Tokens are words.
+    """
+
+    name = "finger"
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.asked: list[tuple[str, tuple[tuple[str, str], ...]]] = []
+
+    def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
+        self.asked.append((question, tuple(passages)))
+        found = []
+        for _, body in passages:
+            words = list(re.finditer(r"\S+", body))
+            pointed = [word.group().startswith(self.word) for word in words]
+            logs = np.log(np.where(pointed, 0.9, 1e-4)).astype(np.float32)
+            found.append(
+                PassageScores(
+                    start=logs,
+                    end=logs,
+                    starts=np.array([word.start() for word in words], dtype=np.int64),
+                    ends=np.array([word.end() for word in words], dtype=np.int64),
+                    relevance=4.0 if any(pointed) else -4.0,
+                )
+            )
+        return found
+
+
+def test_what_is_pointed_at_is_quoted() -> None:
+    desk = Desk(LAWS, MISSIONS, trained=Finger("grand"))
+    reading = desk.read("Pourquoi ainsi ?")
+    assert desk.quoted(reading) == ["Il est grand."]
+    # Without the mark at its end.
+    assert desk.short(reading) == "grand"
+    assert desk.reader.name == "finger"
+
+
+def test_the_trained_reader_is_given_headings_and_plain_text() -> None:
+    finger = Finger("grand")
+    desk = Desk(MISSIONS, trained=finger)
+    desk.read("Où ?")
+    question, passages = finger.asked[0]
+    assert question == "Où ?"
+    assert passages[0][0] == "Le bureau > Missions"
+    assert passages[0][1].startswith("Ses missions sont :\nla defense")
+
+
+def test_the_span_raises_the_score_down_to_a_bound() -> None:
+    def score(span: float) -> float:
+        unit = next(iter(Desk("La certification aide.").evidence("certification").values()))
+        return replace(unit, read=ReadUnit(1.0, span, 0, 1)).score
+
+    assert score(-1) > score(-2)
+    assert score(-50) == score(-60)
+
+
+def test_lists_and_rows_are_answered_as_without() -> None:
+    lists = Desk(LAWS, MISSIONS, trained=Finger("défense"))
+    reading = lists.read("Quelles sont les missions de defense ?")
+    assert len(lists.quoted(reading)) == 3
+    assert reading.short is None
+    card = Desk(CARD, LAWS, trained=Finger("Bruxelles"))
+    reading = card.read("Où siège le bureau ?")
+    assert card.quoted(reading) == ["Siège : Bruxelles"]
+    assert card.short(reading) == "Bruxelles"
+
+
+def test_an_irrelevant_passage_makes_unsure() -> None:
+    question = "Pourquoi la certification ?"
+    sure = Desk(LAWS, trained=Finger("certification")).read(question).answerability
+    unsure = Desk(LAWS, trained=Finger("zèbre")).read(question).answerability
+    assert 0 <= unsure < sure <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "words"),
+    [
+        ("à Bruxelles, en", "ruxell", "Bruxelles"),
+        ("à Bruxelles, en", " Bruxelles,", "Bruxelles"),
+        ("le BCC (Belgique) ici", "(Belgique", "Belgique"),
+        ("le BCC (Belgique) ici", "BCC (Belgique", "BCC (Belgique)"),
+        ("l'an 1950.", "1950.", "1950"),
+        ("oui ; non", " ;", None),
+    ],
+)
+def test_short_answers_are_whole_words(text: str, span: str, words: str | None) -> None:
+    start = text.index(span)
+    found = whole_words(text, start, start + len(span))
+    assert (text[slice(*found)] if found else None) == words

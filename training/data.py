@@ -211,35 +211,37 @@ def _over_french(folder: Path, more: Path | None) -> tuple[list[Text], list[Exam
             of_document: dict[str, list[int]] = {}
             for number, chunk in enumerate(chunks):
                 of_document.setdefault(chunk.doc_id, []).append(number)
-            questions = [entry.question for entry in asked]
-            cosines = (
-                citadelle.encoder.encode_queries(questions) @ index.vectors(range(len(chunks))).T
-            )
+            vectors = index.vectors(range(len(chunks)))
+            # Wordings of the same question share what looks like an answer to it.
+            mined: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[int, ...]] = {}
             examples = []
-            for entry, cosine in zip(asked, cosines, strict=True):
-                language = detect(entry.question)
-                weight = _WITHIN if language in ("fr", "unknown") else _ACROSS
-                words = index.lexical.scores(entry.question, language)
-                order = np.argsort(-(cosine + weight / math.log(1 + len(chunks)) * words))
+            for entry in asked:
                 doc_id = contexts[entry.context].doc_id
-                document, own = documents[doc_id], of_document.get(doc_id, [])
-                gold = _gold(entry, document, [chunks[i] for i in own], own)
+                own = of_document.get(doc_id, [])
+                gold = _gold(entry, documents[doc_id], [chunks[i] for i in own], own)
                 if entry.answers and not gold:
                     continue
-                answers = [fold(text) for text, _ in entry.answers]
-                others = [
-                    int(i)
-                    for i in order[: 4 * _NEGATIVES]
-                    if i not in own and not any(answer in folded[i] for answer in answers)
-                ]
-                negatives = (own if not gold else []) + others[:_NEGATIVES]
+                same = (entry.context, entry.answers)
+                if same not in mined:
+                    language = detect(entry.question)
+                    weight = _WITHIN if language in ("fr", "unknown") else _ACROSS
+                    (vector,) = citadelle.encoder.encode_queries([entry.question])
+                    words = index.lexical.scores(entry.question, language)
+                    scores = vectors @ vector + weight / math.log(1 + len(chunks)) * words
+                    answers = [fold(text) for text, _ in entry.answers]
+                    others = [
+                        int(i)
+                        for i in np.argsort(-scores)[: 4 * _NEGATIVES]
+                        if i not in own and not any(answer in folded[i] for answer in answers)
+                    ]
+                    mined[same] = (*(() if gold else own), *others[:_NEGATIVES])
                 examples.append(
                     Example(
                         entry.source,
                         entry.lang,
                         entry.question,
                         gold,
-                        tuple(negatives),
+                        mined[same],
                         held_out(entry.title),
                     )
                 )

@@ -20,12 +20,13 @@ from rich.progress import track
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-import rag.reader as reader
+import rag.confidence as confidence
+import rag.evidence as evidence
 from eval.dataset import Dataset
 from eval.matching import contains
 from eval.squad import load_squad, write_corpus
 from rag import Citadelle
-from rag.reader import Evidence
+from rag.evidence import Evidence
 
 GRID = {
     "SIMILARITY": (0.15, 0.25, 0.4, 0.6),
@@ -82,15 +83,15 @@ def _accuracy(rows: list[tuple[list[Evidence], list[bool]]], foreign: bool) -> t
 def _print_ablation(read: dict[str, list[tuple[list[Evidence], list[bool]]]]) -> None:
     table = Table("weight", "value", *(f"{n} {k}" for n, k in product(read, ("own", "foreign"))))
     for name, values in GRID.items():
-        chosen = getattr(reader, name)
+        chosen = getattr(evidence, name)
         for value in sorted({*values, chosen}):
-            setattr(reader, name, value)
+            setattr(evidence, name, value)
             cells = [
                 "{:.3f} ({})".format(*_accuracy(rows, foreign))
                 for rows, foreign in product(read.values(), (False, True))
             ]
             table.add_row(name, f"{value}{' *' if value == chosen else ''}", *cells)
-        setattr(reader, name, chosen)
+        setattr(evidence, name, chosen)
     Console().print(table)
 
 
@@ -103,7 +104,7 @@ def _print_lead(read: dict[str, list[tuple[list[Evidence], list[bool]]]]) -> Non
                 leads.append(found[order[0]].score - found[order[1]].score)
                 right.append(holds[order[0]])
     model = LogisticRegression(C=100.0).fit(
-        np.minimum(leads, reader._LEAD_CAP)[:, None], np.array(right, dtype=int)
+        np.minimum(leads, confidence._LEAD_CAP)[:, None], np.array(right, dtype=int)
     )
     Console().print(
         f"P(right) = sigmoid({model.intercept_[0]:.2f} + {model.coef_[0, 0]:.1f} * lead), "

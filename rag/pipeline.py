@@ -15,10 +15,11 @@ from rag.config import Settings, load_settings
 from rag.conversation import standalone
 from rag.encoder import Encoder, Progress, open_encoder
 from rag.errors import DocumentNotFound, IndexDamaged, IndexMismatch, IndexMissing, InvalidQuestion
+from rag.evidence import Evidence
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
 from rag.questions import asked_for
-from rag.reader import Evidence, EvidenceReader
+from rag.reader import EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever
 from rag.span_model import open_span_reader

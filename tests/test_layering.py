@@ -27,6 +27,8 @@ ORDER = (
     "retrieval",
     "questions",
     "short_answers",
+    "evidence",
+    "confidence",
     "reader",
     "citation",
     "answering",

@@ -18,8 +18,9 @@ import pytest
 from rag.chunking import chunk_document, passage_text
 from rag.documents import parse
 from rag.encoder import TokenVectors
+from rag.evidence import Evidence, ReadUnit
 from rag.lexical import LexicalIndex
-from rag.reader import Evidence, EvidenceReader, ReadUnit, whole_words
+from rag.reader import EvidenceReader, whole_words
 from rag.reranking import ReaderStage
 from rag.span_model import PassageScores, SpanReader
 from rag.types import Chunk, Document, Language, Ranking, Reading, ScoredChunk

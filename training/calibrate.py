@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-import rag.reader as reader
+import rag.confidence as confidence
+import rag.evidence as evidence
 import rag.reranking as reranking
 from eval.matching import contains
 from eval.squad import write_corpus
@@ -31,8 +32,9 @@ from rag import Citadelle
 from rag.chunking import head_and_body
 from rag.config import load_settings
 from rag.encoder import open_encoder
+from rag.evidence import Evidence
 from rag.language import detect
-from rag.reader import Evidence
+from rag.reader import choose
 from rag.span_model import BUNDLED_WEIGHTS, SpanModel
 from rag.types import Document, Language
 from training.data import Asked, asked_over_french, contexts_of, held_out
@@ -118,7 +120,7 @@ def with_reader(
         for e in case.evidence:
             chunk = e.hit.chunk
             start, _ = documents[chunk.doc_id].offsets.to_plain(chunk.start, chunk.end)
-            found = reader.read_unit(scores[e.passage], e.unit, start)
+            found = evidence.read_unit(scores[e.passage], e.unit, start)
             read.append(replace(e, read=found))
         done.append(replace(case, evidence=tuple(read)))
     return done
@@ -184,7 +186,7 @@ def features(e: Evidence) -> list[float]:
         e.coverage if e.foreign else 0.0,
         e.form,
         e.hit.score,
-        max(e.read.span, reader.SPAN_FLOOR),
+        max(e.read.span, evidence.SPAN_FLOOR),
     ]
 
 
@@ -234,11 +236,11 @@ def sureness(
         for found, right in views(case):
             ordered = sorted(zip(found, right, strict=True), key=lambda pair: -pair[0].score)
             evidence = [e for e, _ in ordered]
-            chosen = reader.choose(case.question, evidence, documents)
+            chosen = choose(case.question, evidence, documents)
             ids = {id(e) for e in chosen}
-            lead, *others = reader.sureness_features(evidence, chosen)
-            rows.append([min(lead, reader.READ_LEAD_CAP), *others])
-            offsets.append(-reader.taken_away(case.question, case.question, chosen, documents))
+            lead, *others = confidence.sureness_features(evidence, chosen)
+            rows.append([min(lead, confidence.READ_LEAD_CAP), *others])
+            offsets.append(-confidence.taken_away(case.question, case.question, chosen, documents))
             rights.append(any(r for e, r in ordered if id(e) in ids))
             numbers.append(number)
     return np.array(rows), np.array(offsets), np.array(rights), np.array(numbers)
@@ -332,7 +334,7 @@ def report(cases: Sequence[Case], documents: Mapping[str, Document], console: Co
         console.print(f"first passage right, weight {weight:.4f}", first_passage(cases, weight))
     moved = [ranked(case) for case in cases]
     weights = fit_units(moved)
-    scaled = (weights / weights[0] * reader.SIMILARITY).round(4).tolist()
+    scaled = (weights / weights[0] * evidence.SIMILARITY).round(4).tolist()
     console.print("weights of a unit", dict(zip(UNIT, scaled, strict=True)))
     console.print("sentence right, as it is   ", accuracy(moved))
     console.print("sentence right, these ones ", accuracy(moved, weights))

@@ -9,7 +9,8 @@ apply to the item, which is then counted as excluded. Their definitions:
 - `citation_precision`, `citation_recall`: see `citation_scores`.
 - `reading_*`: the same of an answer for which the gold passage was given and the threshold
   taken away.
-- `abstention_*` and `AURC`: over a set of items, see `abstention` and `risk_coverage`.
+- `abstention_*`, `AURC` and `ECE`: over a set of items, see `abstention`, `risk_coverage` and
+  `reliability`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import ir_measures
 from ir_measures import RR, R, nDCG
@@ -29,13 +31,17 @@ __all__ = [
     "LOWER_IS_BETTER",
     "READING_MEASURES",
     "SET_MEASURES",
+    "ConfidenceBin",
     "abstention",
     "answer_recall",
     "aurc",
+    "calibration_gaps",
     "citation_scores",
     "exact_match",
+    "expected_calibration_error",
     "groups_said",
     "ranking_scores",
+    "reliability",
     "risk_coverage",
     "token_f1",
 ]
@@ -47,14 +53,27 @@ READING_MEASURES = ("EM", "F1", "answer_recall", "citation_precision")
 ITEM_MEASURES = (
     RANKING_MEASURES + ANSWER_MEASURES + tuple(f"reading_{name}" for name in READING_MEASURES)
 )
-SET_MEASURES = ("abstention_precision", "abstention_recall", "abstention_F1", "AURC")
-LOWER_IS_BETTER = frozenset(("AURC", "latency_p50_ms", "latency_p95_ms"))
+SET_MEASURES = ("abstention_precision", "abstention_recall", "abstention_F1", "AURC", "ECE")
+LOWER_IS_BETTER = frozenset(("AURC", "ECE", "latency_p50_ms", "latency_p95_ms"))
 DEPTH = 10
+# Of equal width from 0 to 1, as in most of the literature since Guo et al. (2017).
+CONFIDENCE_BINS = 10
 
 # Half of the evidence's words in a row, but no less than five words where it has them:
 # how much of an evidence a citation must quote. See `citation_scores`.
 COVERED = 0.5
 SHORT_RUN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """The items with a confidence from `low` to `high`: their mean confidence and share right."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    right: float
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
@@ -206,3 +225,50 @@ def aurc(points: Sequence[tuple[float, float]]) -> float | None:
     "Bias-reduced uncertainty estimation for deep neural classifiers", section 2).
     """
     return mean([risk for _, risk in risk_coverage(points)])
+
+
+def reliability(points: Sequence[tuple[float, float]]) -> list[ConfidenceBin]:
+    """Return the bins that have items, by rising confidence, from (confidence, loss) pairs.
+
+    There are `CONFIDENCE_BINS` of equal width. A confidence on a bound is in the upper bin,
+    as an answer at the threshold is given, and 1 is in the last.
+    """
+    binned: dict[int, list[tuple[float, float]]] = {}
+    for confidence, loss in points:
+        binned.setdefault(_bin(confidence), []).append((confidence, loss))
+    return [
+        ConfidenceBin(
+            low=number / CONFIDENCE_BINS,
+            high=(number + 1) / CONFIDENCE_BINS,
+            count=len(items),
+            confidence=sum(confidence for confidence, _ in items) / len(items),
+            right=1 - sum(loss for _, loss in items) / len(items),
+        )
+        for number, items in sorted(binned.items())
+    ]
+
+
+def expected_calibration_error(points: Sequence[tuple[float, float]]) -> float | None:
+    """Return the mean distance of confidence from the share right; `None` without items.
+
+    That of each bin of `reliability` counts as often as it has items (Naeini, Cooper and
+    Hauskrecht, 2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo
+    et al., 2017, "On calibration of modern neural networks"). Lower is better; over few
+    items chance alone keeps it above 0.
+    """
+    if not points:
+        return None
+    distances = (part.count * abs(part.confidence - part.right) for part in reliability(points))
+    return sum(distances) / len(points)
+
+
+def calibration_gaps(points: Sequence[tuple[float, float]]) -> list[tuple[int, float]]:
+    """Return each item's bin, and its confidence less 1 if it is right.
+
+    The gaps of a bin add up to its count times what its confidence is above its share right.
+    """
+    return [(_bin(confidence), confidence - (1 - loss)) for confidence, loss in points]
+
+
+def _bin(confidence: float) -> int:
+    return min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)

@@ -26,6 +26,7 @@ __all__ = [
     "Interval",
     "bootstrap_abstention",
     "bootstrap_aurc",
+    "bootstrap_ece",
     "bootstrap_mean",
     "bootstrap_percentile",
     "mcnemar",
@@ -140,6 +141,25 @@ def bootstrap_aurc(points: Sequence[tuple[float, float]]) -> Interval | None:
         risks = loss + (lost - (taken - size) * average) * spread
         figures.append(risks.sum(axis=1) / items)
     return _interval(figures)
+
+
+def bootstrap_ece(gaps: Sequence[tuple[int, float]]) -> Interval | None:
+    """Return the 95% interval of `eval.measures.expected_calibration_error`.
+
+    From the (bin, gap) pairs of `eval.measures.calibration_gaps`: the error is the sum over
+    the bins of the absolute sum of their gaps, over the number of items. Every resample
+    adds chance to the distances, so that the interval lies high, and above the figure of a
+    confidence that is nearly calibrated. `None` of fewer than two items.
+    """
+    # Sorted by bin; equal pairs are drawn as one.
+    distinct, counts = np.unique(np.asarray(gaps).reshape(-1, 2), axis=0, return_counts=True)
+    first = np.flatnonzero(np.r_[True, np.diff(distinct[:, 0]) != 0]) if gaps else distinct
+    return _interval(
+        [
+            np.abs(np.add.reduceat(drawn * distinct[:, 1], first, axis=1)).sum(axis=1) / len(gaps)
+            for drawn in _resamples(counts)
+        ]
+    )
 
 
 def _resamples(counts: NDArray[Any]) -> Iterator[_Counts]:

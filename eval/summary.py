@@ -19,6 +19,7 @@ __all__ = [
     "language_matrix",
     "loss",
     "operating_point",
+    "points",
     "summarise",
 ]
 
@@ -106,7 +107,8 @@ def operating_point(records: Sequence[Record]) -> tuple[float, float] | None:
     return len(answered) / len(records), sum(map(loss, answered)) / len(answered)
 
 
-def _points(records: Sequence[Record]) -> list[tuple[float, float]]:
+def points(records: Sequence[Record]) -> list[tuple[float, float]]:
+    """Return the (confidence, loss) of every item, the confidence of an error being 0."""
     return [(record["confidence"] or 0.0, loss(record)) for record in records]
 
 
@@ -143,6 +145,7 @@ def _counts(records: Sequence[Record]) -> dict[str, Any]:
         "abstention_recall": unanswerable,
         "abstention_F1": outcomes["abstained"] + unanswerable,
         "AURC": len(records),
+        "ECE": len(records),
     }
     measured |= dict.fromkeys(LATENCIES, len(_latencies(records)))
     return {
@@ -167,7 +170,8 @@ def _counts(records: Sequence[Record]) -> dict[str, Any]:
 def _figures(records: Sequence[Record]) -> Figures:
     figures: Figures = {name: measures_mean(records, name) for name in measures.ITEM_MEASURES}
     figures |= measures.abstention(_abstentions(records))
-    figures["AURC"] = measures.aurc(_points(records))
+    figures["AURC"] = measures.aurc(points(records))
+    figures["ECE"] = measures.expected_calibration_error(points(records))
     latencies = _latencies(records)
     return figures | {
         name: statistics.percentile(latencies, percent) for name, percent in LATENCIES.items()
@@ -179,7 +183,8 @@ def _intervals(records: Sequence[Record]) -> dict[str, Interval]:
         name: statistics.bootstrap_mean(_values(records, name)) for name in measures.ITEM_MEASURES
     }
     intervals |= statistics.bootstrap_abstention(_abstentions(records))
-    intervals["AURC"] = statistics.bootstrap_aurc(_points(records))
+    intervals["AURC"] = statistics.bootstrap_aurc(points(records))
+    intervals["ECE"] = statistics.bootstrap_ece(measures.calibration_gaps(points(records)))
     latencies = _latencies(records)
     return intervals | {
         name: statistics.bootstrap_percentile(latencies, percent)

@@ -124,6 +124,11 @@ _FRENCH = typeset(
                 "Part d’erreurs en moyenne, quand on répond d’abord aux questions les plus sûres, "
                 "puis à de plus en plus d’autres (AURC). Moins, c’est mieux.",
             ),
+            "ECE": (
+                "Écart de confiance",
+                "Écart moyen entre la confiance et la part de réponses justes (ECE). Moins, c’est "
+                "mieux.",
+            ),
             "latency_p50_ms": (
                 "Temps médian",
                 "La moitié des réponses arrivent plus vite. Moins, c’est mieux.",
@@ -200,6 +205,11 @@ _ENGLISH = EvaluationTexts(
             "Share of errors on average, when the surest questions are answered first, then more "
             "and more of the others (AURC). Less is better.",
         ),
+        "ECE": (
+            "Error of confidence",
+            "Mean distance of the confidence from the share of right answers (ECE). Less is "
+            "better.",
+        ),
         "latency_p50_ms": ("Median time", "Half of the answers come sooner. Less is better."),
         "latency_p95_ms": (
             "Time, 95th percentile",
@@ -271,6 +281,11 @@ _DUTCH = EvaluationTexts(
             "Risico op fouten",
             "Gemiddeld aandeel fouten, wanneer eerst de zekerste vragen worden beantwoord en dan "
             "steeds meer andere (AURC). Minder is beter.",
+        ),
+        "ECE": (
+            "Afwijking van de betrouwbaarheid",
+            "Gemiddeld verschil tussen de betrouwbaarheid en het aandeel juiste antwoorden (ECE). "
+            "Minder is beter.",
         ),
         "latency_p50_ms": (
             "Mediane tijd",

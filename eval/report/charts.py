@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from eval.measures import risk_coverage
+from eval.measures import reliability, risk_coverage
 
 __all__ = [
     "Bar",
     "Curve",
+    "Dot",
     "Histogram",
     "Mark",
+    "Reliability",
     "Step",
     "Tick",
     "Whisker",
@@ -25,6 +27,7 @@ __all__ = [
     "duration",
     "funnel",
     "histogram",
+    "reliability_diagram",
     "risk_coverage_curve",
     "whisker",
 ]
@@ -34,6 +37,10 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 468, 32, 254
 BINS_PER_DECADE = 8
 # More points than the chart is wide are no finer, and weigh the page down.
 MOST_MARKS = 200
+# The radius of the largest dot, so that one in a corner stays clear of the labels; and of the
+# smallest that can be pointed at.
+LARGEST_DOT, SMALLEST_DOT = 12, 3
+_QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,26 @@ class Curve:
     points: str
     marks: tuple[Mark, ...]
     operating: Mark | None
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A group of items in a reliability diagram; `even` is where it would be if calibrated."""
+
+    x: float
+    y: float
+    even: float
+    radius: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Dots over two equal axes; the diagonal goes from corner to corner."""
+
+    dots: tuple[Dot, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
@@ -161,12 +188,41 @@ def risk_coverage_curve(
         points=" ".join("{:g},{:g}".format(*place(*point)) for point in curve),
         marks=tuple(marks),
         operating=Mark(*place(*operating)) if operating else None,
-        x_ticks=tuple(
-            Tick(place(share, 0)[0], f"{share:.0%}") for share in (0.0, 0.25, 0.5, 0.75, 1.0)
-        ),
+        x_ticks=tuple(Tick(place(share, 0)[0], f"{share:.0%}") for share in _QUARTERS),
         y_ticks=tuple(
             Tick(place(0, row * step)[1], f"{row * step:.0%}") for row in range(rows + 1)
         ),
+    )
+
+
+def reliability_diagram(losses: Sequence[tuple[float, float]]) -> Reliability:
+    """Draw the share right over the mean confidence of each bin, from (confidence, loss) pairs.
+
+    The area of a dot goes with its number of items.
+    """
+    bins = reliability(losses)
+    most = max((part.count for part in bins), default=0)
+
+    def x(confidence: float) -> float:
+        return _round(LEFT + confidence * (RIGHT - LEFT))
+
+    def y(share: float) -> float:
+        return _round(BOTTOM - share * (BOTTOM - TOP))
+
+    return Reliability(
+        dots=tuple(
+            Dot(
+                x(part.confidence),
+                y(part.right),
+                y(part.confidence),
+                _round(max(SMALLEST_DOT, LARGEST_DOT * math.sqrt(part.count / most))),
+                f"confidence {part.low:.1f} to {part.high:.1f}, on average {part.confidence:.2f}: "
+                f"{part.right:.0%} right of {part.count} question{'' if part.count == 1 else 's'}",
+            )
+            for part in bins
+        ),
+        x_ticks=tuple(Tick(x(share), f"{share:g}") for share in _QUARTERS),
+        y_ticks=tuple(Tick(y(share), f"{share:.0%}") for share in _QUARTERS),
     )
 
 

@@ -75,6 +75,7 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
         Measure("abstention_recall", "questions without an answer that were turned away"),
         Measure("abstention_F1", "harmonic mean of the two", "score"),
         Measure("AURC", "area under the risk–coverage curve; lower is better", "score", -1),
+        Measure("ECE", "how far confidence is from the share right; lower is better", "score", -1),
     ),
     "Speed": (
         Measure("latency_p50_ms", "half of the questions took less; lower is better", "ms", -1),
@@ -95,6 +96,7 @@ HEADLINES = {
     "R@5": "Evidence among the first five",
     "abstention_F1": "Knowing when not to answer",
     "AURC": "Risk over all coverages",
+    "ECE": "Error of confidence",
     "latency_p50_ms": "Time to an answer, median",
     "latency_p95_ms": "Time to an answer, 95th percentile",
 }

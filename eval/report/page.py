@@ -101,6 +101,7 @@ def run_page(run: Record, baseline: Record | None = None) -> str:
     failures = [group for group in groups if group.stage.name not in glossary.SERVED]
     configuration = _flat(run["config"])
     operating = summary.operating_point(items)
+    points = summary.points(items)
     return _render(
         "run.html",
         run=run,
@@ -139,9 +140,8 @@ def run_page(run: Record, baseline: Record | None = None) -> str:
         ],
         slice_measures=SLICE_MEASURES,
         remarks=wording.remarks(run["counts"]),
-        risk=charts.risk_coverage_curve(
-            [(item["confidence"] or 0.0, summary.loss(item)) for item in items], operating
-        ),
+        risk=charts.risk_coverage_curve(points, operating),
+        reliability=charts.reliability_diagram(points),
         operating=operating,
         latency=charts.histogram(_latencies(items), _percentiles(run)),
         failures=failures,

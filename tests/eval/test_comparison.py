@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from eval.comparison import TOLERANCES, baseline_of, compare_runs, gate
+from eval.measures import LOWER_IS_BETTER
 from rag.errors import DatasetError
 
 
@@ -88,7 +89,7 @@ def test_changed_items_say_what_changed_worst_first() -> None:
 def test_gate_allows_the_tolerance_and_no_more() -> None:
     base = dict.fromkeys(TOLERANCES, 0.8)
     assert gate(run(**base), run(**base)) == []
-    signs = {name: 1 if name == "AURC" else -1 for name in TOLERANCES}
+    signs = {name: 1 if name in LOWER_IS_BETTER else -1 for name in TOLERANCES}
     within = {name: 0.8 + signs[name] * tolerance for name, tolerance in TOLERANCES.items()}
     assert gate(run(**within), run(**base)) == []
     below = {**base, "RR@10": 0.8 - TOLERANCES["RR@10"] - 0.001, "citation_recall": None}
@@ -122,6 +123,14 @@ def test_where_lower_is_better_the_gate_looks_the_other_way() -> None:
         "latency_p50_ms in nl: 900.000, above the bound of 60",
     ]
     assert gate(run(AURC=0.01, latency_p50_ms=1.0), baseline) == []
+
+
+def test_a_measure_that_the_baseline_has_not_is_not_held() -> None:
+    # As of a baseline that was made before there was the measure.
+    assert gate(run(F1=0.5, ECE=0.9), baseline_of(run(F1=0.5))) == []
+    assert gate(run(F1=0.5, ECE=0.9), baseline_of(run(F1=0.5, ECE=0.1))) == [
+        "ECE: 0.900, above 0.100 by more than 0.02"
+    ]
 
 
 @pytest.mark.parametrize("bound", [float("nan"), float("inf"), 75.0, -0.1])

@@ -129,6 +129,8 @@ def test_counts_and_measures(system: FakeSystem) -> None:
     # By falling confidence: a right, then c, b, d and the error (confidence 0) losses:
     # risks 0, 1/2, 2/3, 3/4, 4/5.
     assert overall["AURC"] == pytest.approx((0 + 1 / 2 + 2 / 3 + 3 / 4 + 4 / 5) / 5, abs=1e-6)
+    # In the same order 0.9 right, then 0.8, 0.2, 0.1 and 0 wrong, each in a bin of its own.
+    assert overall["ECE"] == pytest.approx((0.1 + 0.8 + 0.2 + 0.1 + 0) / 5, abs=1e-6)
     assert overall["latency_p50_ms"] == 25.0  # of 10 20 30 40
     assert overall["latency_p95_ms"] == pytest.approx(38.5)  # position 2.85
 

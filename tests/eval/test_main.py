@@ -100,6 +100,8 @@ def test_gate(
         "citation_recall: 0.000, below 1.000 by more than 0.02",
         "reading_answer_recall: 0.000, below 1.000 by more than 0.02",
         "AURC: 1.000, above 0.000 by more than 0.02",
+        # The confidence is 0.9 both times.
+        "ECE: 0.900, above 0.100 by more than 0.02",
     ]
     # A build that fails is when the page is wanted most.
     assert (tmp_path / "r.html").is_file()

@@ -207,6 +207,43 @@ def test_aurc_of_nothing_is_none() -> None:
     assert measures.risk_coverage([]) == []
 
 
+def test_reliability_is_of_bins_that_have_items() -> None:
+    # 0.9 twice right and 1.0 wrong are in the last bin: mean confidence 2.8/3, 2/3 right.
+    points = [(0.9, 0.0), (0.25, 1.0), (1.0, 1.0), (0.0, 1.0), (0.9, 0.0)]
+    assert measures.reliability(points) == [
+        measures.ConfidenceBin(0.0, 0.1, 1, 0.0, 0.0),
+        measures.ConfidenceBin(0.2, 0.3, 1, 0.25, 0.0),
+        measures.ConfidenceBin(0.9, 1.0, 3, pytest.approx(2.8 / 3), pytest.approx(2 / 3)),
+    ]
+    # (1 * 0 + 1 * 0.25 + 3 * (2.8 - 2) / 3) / 5
+    assert measures.expected_calibration_error(points) == pytest.approx(1.05 / 5)
+
+
+def test_confidence_on_a_bound_is_in_the_upper_bin() -> None:
+    parts = measures.reliability([(number / 10, 0.0) for number in range(11)])
+    assert [part.low for part in parts] == [number / 10 for number in range(10)]
+    assert [part.count for part in parts] == [1] * 9 + [2]
+
+
+def test_calibration_error_is_of_bins_and_not_of_items() -> None:
+    # Three of four right at 0.75: exactly as often as said.
+    assert measures.expected_calibration_error([(0.75, 0.0)] * 3 + [(0.75, 1.0)]) == 0.0
+    # As far too high in one bin as too low in the other: no balance.
+    assert measures.expected_calibration_error([(0.25, 0.0), (0.75, 1.0)]) == 0.75
+
+
+def test_calibration_gaps_add_up_to_those_of_the_bins() -> None:
+    points = [(0.75, 0.0), (0.75, 1.0), (0.125, 1.0)]
+    assert measures.calibration_gaps(points) == [(7, -0.25), (7, 0.75), (1, 0.125)]
+    # Bin 7: 2 * (0.75 - 0.5) = 0.75 - 0.25; with bin 1, (0.5 + 0.125) / 3.
+    assert measures.expected_calibration_error(points) == pytest.approx(0.625 / 3)
+
+
+def test_calibration_error_of_nothing_is_none() -> None:
+    assert measures.expected_calibration_error([]) is None
+    assert measures.reliability([]) == measures.calibration_gaps([]) == []
+
+
 def test_item_measures_have_distinct_names() -> None:
     # 5 of the ranking, 5 of the answer, 4 of reading alone.
     assert len(set(measures.ITEM_MEASURES)) == len(measures.ITEM_MEASURES) == 14

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval import statistics
-from eval.measures import abstention, aurc
+from eval.measures import abstention, aurc, calibration_gaps, expected_calibration_error
 
 POINTS = [(0.9, 0.0), (0.7, 1.0), (0.7, 0.0), (0.7, 1.0), (0.4, 0.0), (0.2, 1.0), (0.2, 1.0)]
 
@@ -31,6 +31,7 @@ def test_intervals_of_fewer_than_two_items_are_none() -> None:
     assert statistics.bootstrap_percentile([], 50) is None
     assert statistics.bootstrap_percentile([1.0], 50) is None
     assert statistics.bootstrap_aurc([]) is statistics.bootstrap_aurc([(0.5, 1.0)]) is None
+    assert statistics.bootstrap_ece([]) is statistics.bootstrap_ece([(5, 0.5)]) is None
     nothing = dict.fromkeys(("abstention_precision", "abstention_recall", "abstention_F1"))
     assert statistics.bootstrap_abstention([]) == nothing
     assert statistics.bootstrap_abstention([(False, True)]) == nothing
@@ -46,6 +47,7 @@ def test_interval_of_equal_values_has_no_width() -> None:
     assert statistics.bootstrap_mean([0.1] * 3) == (0.1, 0.1)
     assert statistics.bootstrap_percentile([0.1] * 3, 95) == (0.1, 0.1)
     assert statistics.bootstrap_aurc([(0.5, 1.0)] * 3) == (1.0, 1.0)
+    assert statistics.bootstrap_ece([(5, 0.5)] * 3) == (0.5, 0.5)
 
 
 def test_interval_of_a_share_is_near_the_normal_one() -> None:
@@ -85,6 +87,28 @@ def test_interval_of_the_aurc_is_that_of_the_measure_on_the_same_samples() -> No
     ]
     expected = np.percentile(np.asarray(figures, dtype=float), (2.5, 97.5))
     assert statistics.bootstrap_aurc(POINTS) == pytest.approx(tuple(expected))
+
+
+def test_interval_of_the_calibration_error_of_two_items() -> None:
+    # Samples: twice the right item, 0.25; twice the wrong one, 0.75; one each, 0.25 in one
+    # bin, where the gaps cancel, and 0.5 in two.
+    assert statistics.bootstrap_ece([(7, -0.25), (7, 0.75)]) == (0.25, 0.75)
+    assert statistics.bootstrap_ece([(6, -0.25), (7, 0.75)]) == (0.25, 0.75)
+
+
+def test_interval_of_the_calibration_error_is_that_of_the_measure_on_the_same_samples() -> None:
+    # In the order of their bins and gaps: 0.7 right, -0.3, comes before 0.7 wrong, 0.7.
+    distinct = [(0.2, 1.0), (0.4, 0.0), (0.7, 0.0), (0.7, 1.0), (0.9, 0.0)]
+    samples = _samples(np.asarray([2, 1, 1, 2, 1]))
+    figures = [
+        expected_calibration_error(
+            [point for point, times in zip(distinct, drawn, strict=True) for _ in range(times)]
+        )
+        for drawn in samples
+    ]
+    expected = np.percentile(np.asarray(figures, dtype=float), (2.5, 97.5))
+    found = statistics.bootstrap_ece(calibration_gaps(POINTS))
+    assert found == pytest.approx(tuple(expected))
 
 
 def _samples(counts: np.ndarray) -> np.ndarray:
@@ -145,6 +169,8 @@ def test_no_result_depends_on_the_order(order: list[int]) -> None:
         [c for c, _ in POINTS], 95
     )
     assert statistics.bootstrap_aurc(points) == statistics.bootstrap_aurc(POINTS)
+    gaps = calibration_gaps(points)
+    assert statistics.bootstrap_ece(gaps) == statistics.bootstrap_ece(calibration_gaps(POINTS))
     assert statistics.bootstrap_abstention(outcomes) == statistics.bootstrap_abstention(
         [(confidence > 0.5, bool(loss)) for confidence, loss in POINTS]
     )

@@ -55,7 +55,7 @@ def test_counts_add_up() -> None:
     assert overall["measured"]["abstention_precision"] == 2
     assert overall["measured"]["abstention_recall"] == 2
     assert overall["measured"]["abstention_F1"] == 4
-    assert overall["measured"]["AURC"] == 5
+    assert overall["measured"]["AURC"] == overall["measured"]["ECE"] == 5
     assert overall["excluded"]["without_timing_from_latency"] == 5
     for by in ("lang", "type", "doc"):
         assert sum(part["items"] for part in counts[by].values()) == 5
@@ -74,6 +74,11 @@ def test_what_was_withheld_counts_by_whether_it_was_right() -> None:
     _, tables = summarise([RIGHT, WRONG, SHY, NONE, RASH])
     expected = (0 + 1 / 2 + 2 / 3 + 2 / 4 + 3 / 5) / 5
     assert tables["measures"]["overall"]["AURC"] == pytest.approx(expected)
+    # Each in a bin of its own: 0.9 right, 0.8 wrong, 0.7 wrong, 0.4 right, 0.1 wrong.
+    expected = (0.1 + 0.8 + 0.7 + 0.6 + 0.1) / 5
+    assert tables["measures"]["overall"]["ECE"] == pytest.approx(expected)
+    low, high = tables["intervals"]["overall"]["ECE"]
+    assert low < expected < high
 
 
 def test_operating_point_is_what_was_answered() -> None:

@@ -124,6 +124,8 @@ def test_an_evaluation_ends_in_figures_a_page_and_a_file(start: Start, data: Pat
         "Abstentions à propos": "0,000",
         # Two answers of the same confidence, one of them wrong.
         "Risque d’erreur": "0,500",
+        # Their confidence is 0.9: 0.4 above the half that is right.
+        "Écart de confiance": "0,400",
         "Temps médian": "412 ms",
         "Temps, 95ᵉ centile": "412 ms",
     }
@@ -185,8 +187,9 @@ def test_changes_since_the_run_before_say_which_way_is_better(
         "Preuves citées": ("0", "inchangé"),
         "Preuves trouvées": ("0", "inchangé"),
         "Abstentions à propos": ("0", "inchangé"),
-        # Lower is better for the next two.
+        # Lower is better for the ones that follow.
         "Risque d’erreur": ("+0,100", "moins bien"),
+        "Écart de confiance": ("0", "inchangé"),
         "Temps médian": ("-1500 ms", "mieux"),
         "Temps, 95ᵉ centile": ("0", "inchangé"),
     }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from eval.report.charts import (
+    Dot,
     Mark,
     Step,
     Tick,
@@ -11,6 +12,7 @@ from eval.report.charts import (
     duration,
     funnel,
     histogram,
+    reliability_diagram,
     risk_coverage_curve,
     whisker,
 )
@@ -88,6 +90,40 @@ def test_long_curve_has_few_marks_and_its_end() -> None:
 def test_curve_of_nothing_is_empty() -> None:
     curve = risk_coverage_curve([], None)
     assert (curve.points, curve.marks, curve.operating) == ("", (), None)
+
+
+def test_reliability_diagram_has_exact_places() -> None:
+    # 0.25 and 0.75 on the axis of confidence are x = 156 and 364; half right is y = 143, none
+    # 254. The diagonal is at y = 254 - 222 * 0.25 = 198.5 and 87.5. One item has a quarter of
+    # the area of four: half the radius.
+    diagram = reliability_diagram([(0.75, 0.0), (0.75, 1.0)] * 2 + [(0.25, 1.0)])
+    assert diagram.dots == (
+        Dot(
+            156.0,
+            254.0,
+            198.5,
+            6.0,
+            "confidence 0.2 to 0.3, on average 0.25: 0% right of 1 question",
+        ),
+        Dot(
+            364.0,
+            143.0,
+            87.5,
+            12.0,
+            "confidence 0.7 to 0.8, on average 0.75: 50% right of 4 questions",
+        ),
+    )
+    assert diagram.x_ticks[0] == Tick(52.0, "0")
+    assert diagram.x_ticks[3] == Tick(364.0, "0.75")
+    assert diagram.y_ticks[2] == Tick(143.0, "50%")
+
+
+def test_reliability_diagram_holds_extremes() -> None:
+    assert reliability_diagram([]).dots == ()
+    # 12 * sqrt(1 / 400) = 0.6 would be too small to point at.
+    few, many = reliability_diagram([(0.0, 0.0)] + [(1.0, 0.0)] * 400).dots
+    assert (few.x, few.y, few.radius) == (52.0, 32.0, 3.0)
+    assert (many.x, many.y, many.radius) == (468.0, 32.0, 12.0)
 
 
 def test_histogram_has_exact_places() -> None:

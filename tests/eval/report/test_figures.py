@@ -44,6 +44,9 @@ def test_lower_is_better_where_it_is() -> None:
     after["measures"]["overall"] |= {"AURC": 0.25, "latency_p50_ms": 52.0}
     comparison = compare_runs(before, after)
     assert change_since(after, "AURC", before, comparison) == Difference("−0.050", 1, None)
+    # What one of the two has not cannot be compared.
+    del before["measures"]["overall"]["ECE"]
+    assert change_since(after, "ECE", before, comparison) is None
     slower = change_since(after, "latency_p50_ms", before, comparison)
     assert slower == Difference("+12 ms", -1, None)
     assert slower.rising

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, find_chromium
+from eval.comparison import gate
 from eval.report.page import comparison_page, run_page
-from eval.runs import slim
+from eval.runs import load_run, save_run, slim
 from eval.summary import STAGES
 from tests.eval.report.sample import EVERY_STAGE, item, run_of
 
@@ -338,6 +339,53 @@ def test_operating_point_is_said_in_words() -> None:
     # Five of eight answered: right once, wrong four times.
     text = Parsed(run_page(run_of(*EVERY_STAGE))).text()
     assert "The system answers 62% of the questions; 80% of those answers are wrong." in text
+
+
+def test_calibration_is_drawn_and_said() -> None:
+    # Two abstentions, 0.3 and wrong; five answers, 0.9 and right once. In bins that is
+    # (2 * 0.3 + 5 * (0.9 - 0.2)) / 7 = 0.586.
+    page = Parsed(run_page(run_of(*EVERY_STAGE[:7])))
+    assert "On average, the confidence is 0.586 away from the share that is right." in page.text()
+    assert len([a for a in page.all("circle") if a.get("class") == "dot"]) == 2
+    said = "confidence 0.9 to 1.0, on average 0.90: 20% right of 5 questions"
+    titles = [text for path, text in page.texts if path[-1:] == ("title",) and said in text]
+    # Of the dot, and, with all others, of the diagram.
+    assert len(titles) == 2
+    assert "Whether to take it" not in Parsed(run_page(run_of())).text()
+
+
+def without_calibration(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run as it was before there was the measure."""
+    older = copy.deepcopy(run)
+    for table in (older["measures"], older["intervals"]):
+        table["overall"].pop("ECE", None)
+    older["counts"]["overall"]["measured"].pop("ECE", None)
+    return older
+
+
+def test_a_run_of_before_there_was_calibration_opens_and_compares(tmp_path: Path) -> None:
+    now = run_of(*EVERY_STAGE)
+    save_run(slim(without_calibration(now)), tmp_path / "older.json")
+    older = load_run(tmp_path / "older.json")
+    text = Parsed(run_page(older)).text()
+    assert "Error of confidence not measured" in text
+    assert "The run file does not say how far the confidence is from the share that" in text
+    # The diagram is of the items, which have a confidence all the same.
+    assert "on average 0.90: 20% right of 5 questions" in text
+    # What changed since is not known.
+    assert "8 questions, lower is better not compared ECE" in Parsed(run_page(now, older)).text()
+    assert "No question changed." in Parsed(comparison_page(older, now)).text()
+    assert gate(now, older) == []
+
+
+def test_the_committed_baseline_opens_without_calibration() -> None:
+    baseline = load_run(Path(__file__).parents[3] / "eval" / "baselines" / "gold.json")
+    older = without_calibration(baseline)
+    assert "Error of confidence not measured" in Parsed(run_page(older)).text()
+    now = copy.deepcopy(older)
+    now["measures"]["overall"]["ECE"] = 0.25
+    assert "No question changed." in Parsed(comparison_page(older, now)).text()
+    assert gate(now, older) == []
 
 
 def test_slim_items_say_what_is_missing() -> None:

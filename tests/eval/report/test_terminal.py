@@ -40,6 +40,9 @@ def test_terminal_table_has_languages_counts_and_intervals(system: FakeSystem) -
     # Two answerable items, right and wrong, so some resample has either alone.
     row = next(line for line in lines if line[:1] == ["answer_recall"])
     assert row[1:] == ["0.50", "(2)", "0.00–1.00", "1.00", "(1)", "–", "(0)", "0.00", "(1)"]
+    # Right at 0.9; wrong at 0.4 and at 0.1: (0.1 + 0.4 + 0.1) / 3, from 0.1 to 0.4.
+    row = next(line for line in lines if line[:1] == ["ECE"])
+    assert row[1:] == ["0.20", "(3)", "0.10–0.40", "0.10", "(1)", "0.10", "(1)", "0.40", "(1)"]
     assert ["rightly", "abstained", "1", "0", "1", "0"] in lines
     assert "2 citations verified" in text
     assert "Where a loss lies: retrieval alone" in text

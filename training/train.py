@@ -62,7 +62,6 @@ class _Row:
     length: int
     start: int  # -1: no answer in this passage
     end: int
-    group: int
 
 
 class Sampler:
@@ -126,9 +125,9 @@ class Sampler:
         joined, at = self._pairs.join(question, self._heads[passage], ids[begin : begin + room])
         length = len(ids[begin : begin + room])
         if answer is None:
-            return _Row(joined, at, length, -1, -1, 0)
+            return _Row(joined, at, length, -1, -1)
         start, end = int(answer[0]) - begin, min(int(answer[1]) - begin, length - 1)
-        return _Row(joined, at, length, start, end, 0)
+        return _Row(joined, at, length, start, end)
 
 
 def tensors(rows: Sequence[_Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -20,9 +20,9 @@ from rag.language import detect
 from rag.questions import asked_for
 from rag.reader import Evidence, EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
-from rag.retrieval import Explanation, Filters, HybridRetriever
+from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.span_model import open_span_reader
-from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
+from rag.types import Answer, Document, Facet, Language, Ranking, Skipped, Source, Turn
 
 __all__ = ["Citadelle"]
 
@@ -270,6 +270,10 @@ class Citadelle:
     def sources(self) -> tuple[Source, ...]:
         """Return the indexed documents."""
         return self._live.index.sources()
+
+    def facets(self) -> tuple[Facet, ...]:
+        """Return what the documents can be filtered by: keys and values of `filters`."""
+        return facets(self._live.index.documents)
 
     def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
         text = " ".join(question.split())

@@ -22,6 +22,8 @@ __all__ = [
     "Chunk",
     "Citation",
     "Document",
+    "Facet",
+    "FacetValue",
     "Language",
     "Metadata",
     "Mode",
@@ -172,6 +174,23 @@ class Source:
     metadata: Metadata
     chunks: int
     characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value that a filter can have: `label` for a person, `documents` how many have it."""
+
+    value: str
+    label: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A key of filters with the values that documents have, by label."""
+
+    name: str
+    values: tuple[FacetValue, ...]
 
 
 @dataclass(frozen=True, slots=True)

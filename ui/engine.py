@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rag.config import Settings
 from rag.errors import CitadelleError
-from rag.types import Answer, Document, Ranking, Skipped, Source
+from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
 
 __all__ = ["Engine", "Opening", "Progress", "open_engine"]
 
@@ -58,6 +58,8 @@ class Engine(Protocol):
     def document(self, doc_id: str) -> Document: ...
 
     def sources(self) -> tuple[Source, ...]: ...
+
+    def facets(self) -> tuple[Facet, ...]: ...
 
     def refresh(self) -> bool: ...
 

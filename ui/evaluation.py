@@ -38,6 +38,10 @@ _POLL_SECONDS: Final = 1.0
 # In pixels where the style sheet cannot say a share of the window.
 _PAGE_HEIGHT: Final = 800
 _MOST_MEGABYTES: Final = 20
+# Lists are not searched by typing. The browser moves its highlight to what was typed only after
+# it has drawn the matches, and Enter takes what is highlighted: while the page was busy with the
+# results, that was another file. Arrow keys move the highlight at once.
+_CHOSEN_FROM: Final = None
 
 
 def draw_evaluation(engine: Engine, texts: Texts) -> None:
@@ -81,6 +85,7 @@ def _choose(engine: Engine, texts: Texts, words: EvaluationTexts) -> None:
         (*files, ""),
         format_func=lambda name: "/".join(Path(name).parts[-2:]) if name else words.other_file,
         key="questions",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     dataset = None
@@ -187,6 +192,7 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
         runs,
         format_func=lambda name: _label(runs[name], words),
         key="shown",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     others = ["", *(name for name in runs if name != shown)]
@@ -197,6 +203,7 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
         format_func=lambda name: _label(runs[name], words) if name else words.with_nothing,
         # Another run has another one before it.
         key=f"compared with {shown}",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     try:

@@ -24,6 +24,7 @@ __all__ = [
     "document_html",
     "evidence",
     "evidence_html",
+    "filters_html",
     "footer_html",
     "help_html",
     "nearest",
@@ -156,6 +157,11 @@ def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
 def question_html(question: str, anchor: str) -> str:
     """Show a question as it was written, line breaks included."""
     return f'<div class="cit-question" id="{anchor}">{escape(question)}</div>'
+
+
+def filters_html(labels: tuple[str, ...], texts: Texts) -> str:
+    """Show what a question is limited to."""
+    return _labels(texts.filters_in_force, labels)
 
 
 def answer_html(answer: Answer, anchor: str, texts: Texts) -> str:

@@ -67,6 +67,18 @@ class Texts:
     see_documents: str
     see_document: str
     placeholder: str
+    filters: str
+    filters_in_force: str
+    filters_clear: str
+    filters_none: str
+    filter_any: str
+    filter_label: str
+    filter_document: str
+    filter_language: str
+    filter_type: str
+    filter_tag: str
+    filter_country: str
+    ask_everywhere: str
     searching: str
     answer_ready: str
     opening: str
@@ -130,6 +142,17 @@ class Texts:
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
 
+    def facet(self, name: str) -> str:
+        """Return the name of what documents are filtered by."""
+        names = {
+            "doc": self.filter_document,
+            "language": self.filter_language,
+            "type": self.filter_type,
+            "tag": self.filter_tag,
+            "country": self.filter_country,
+        }
+        return names[name]
+
     def count(self, number: int) -> str:
         """Write a whole number with its thousands apart."""
         return f"{number:,}".replace(",", self.thousands_mark)
@@ -173,6 +196,19 @@ _FRENCH = typeset(
         see_documents="Voir les {count} documents",
         see_document="Voir le document",
         placeholder="Posez votre question",
+        filters="Filtrer les documents",
+        filters_in_force="Limité à",
+        filters_clear="Tous les documents",
+        filters_none="Aucun document ne correspond à tous ces filtres ; retirez-en un, "
+        "puis posez la question à nouveau.",
+        filter_any="Peu importe",
+        filter_label="{name} : {value}",
+        filter_document="Document",
+        filter_language="Langue du document",
+        filter_type="Type",
+        filter_tag="Étiquette",
+        filter_country="Pays",
+        ask_everywhere="Poser la question à tous les documents",
         searching="Recherche et lecture des documents…",
         answer_ready="La réponse est affichée.",
         opening="Préparation des documents",
@@ -252,6 +288,19 @@ _ENGLISH = Texts(
     see_documents="See the {count} documents",
     see_document="See the document",
     placeholder="Ask your question",
+    filters="Filter the documents",
+    filters_in_force="Limited to",
+    filters_clear="All documents",
+    filters_none="No document matches all of these filters; remove one, "
+    "then ask the question again.",
+    filter_any="Any",
+    filter_label="{name}: {value}",
+    filter_document="Document",
+    filter_language="Language of the document",
+    filter_type="Type",
+    filter_tag="Tag",
+    filter_country="Country",
+    ask_everywhere="Ask all documents",
     searching="Searching and reading the documents…",
     answer_ready="The answer is shown.",
     opening="Preparing the documents",
@@ -329,6 +378,19 @@ _DUTCH = Texts(
     see_documents="De {count} documenten bekijken",
     see_document="Het document bekijken",
     placeholder="Stel uw vraag",
+    filters="Documenten filteren",
+    filters_in_force="Beperkt tot",
+    filters_clear="Alle documenten",
+    filters_none="Geen enkel document voldoet aan al deze filters; verwijder er een "
+    "en stel de vraag opnieuw.",
+    filter_any="Maakt niet uit",
+    filter_label="{name}: {value}",
+    filter_document="Document",
+    filter_language="Taal van het document",
+    filter_type="Type",
+    filter_tag="Label",
+    filter_country="Land",
+    ask_everywhere="De vraag aan alle documenten stellen",
     searching="De documenten worden doorzocht en gelezen…",
     answer_ready="Het antwoord staat op het scherm.",
     opening="De documenten worden voorbereid",

@@ -162,7 +162,7 @@ class HybridRetriever(BaseRetriever):
     ) -> Ranking:
         """Return the best passages by meaning and words: `k`, or what the second stage reads."""
         language = detect(query) if language is None else language
-        allowed = self._allowed(filters)
+        allowed = self.allowed(filters) if filters else None
         if not self.index.chunks or not any(character.isalnum() for character in query):
             return Ranking(query, (), language)
         encoder: Encoder = self.encoder
@@ -271,9 +271,8 @@ class HybridRetriever(BaseRetriever):
                 kept.append(shingles)
         return repeated
 
-    def _allowed(self, filters: Filters | None) -> list[str] | None:
-        if not filters:
-            return None
+    def allowed(self, filters: Filters) -> list[str]:
+        """Return the documents that match filters; raises `InvalidFilter` when none does."""
         matching = _matching(self.index.documents, filters)
         if not matching:
             wanted = ", ".join(f"{key}={value}" for key, value in filters.items())

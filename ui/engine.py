@@ -47,6 +47,10 @@ class Engine(Protocol):
         abstain_below: float | None = None,
     ) -> Answer: ...
 
+    def hints(
+        self, answer: Answer, filters: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]: ...
+
     def search(
         self,
         question: str,

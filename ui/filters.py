@@ -28,7 +28,8 @@ class Filter:
 
 def filters_in_force() -> tuple[Filter, ...]:
     """Return what the next question is limited to."""
-    return st.session_state.get("filters", ())
+    filters: tuple[Filter, ...] = st.session_state.get("filters", ())
+    return filters
 
 
 def clear_filters() -> None:

@@ -42,7 +42,8 @@ _ANSWER_AVATAR: Final = ":material/fort:"
 class Exchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
-    `filters` are what it was limited to, whatever is in force by now.
+    `filters` are what it was limited to, whatever is in force by now; `hints` say how to ask
+    again what was not answered.
     `documents` are the ones that were quoted, as they were then: an answer goes
     on showing what it was made from when a document changes or goes.
     """
@@ -50,6 +51,7 @@ class Exchange:
     question: str
     filters: tuple[Filter, ...] = ()
     answer: Answer | None = None
+    hints: tuple[str, ...] = ()
     error: str = ""
     documents: dict[str, Document] = field(default_factory=dict)
     judgement: Judgement | None = None
@@ -207,7 +209,9 @@ def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, tex
             raise IndexBusy(texts.index_changed)
         corpus_hash = str(engine.manifest.get("corpus_hash", ""))
         exchange.documents = documents
-        exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
+        exchange.hints = engine.hints(answer, filters)
+        if answer.mode != "courtesy":
+            exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
         exchange.answer = answer
     except InvalidFilter:
         exchange.error = texts.filters_none
@@ -224,7 +228,9 @@ def _draw_answer(
 ) -> None:
     anchor = f"passage-{number}"
     if answer.abstained:
-        st.html(notice_html(answer.text))
+        st.html(notice_html(answer.text, points=exchange.hints))
+    elif answer.mode == "courtesy":
+        st.html(answer_html(answer, anchor, texts))
     else:
         st.html(answer_html(answer, anchor, texts) + footer_html(answer, texts))
     if exchange.judgement is not None:

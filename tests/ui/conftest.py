@@ -177,6 +177,9 @@ class FakeEngine:
         chunk = Chunk(f"{NOTE}:0", NOTE, 0, len(text), text, (), {})
         return Ranking(question, (ScoredChunk(chunk, 1.0, 1),))
 
+    def hints(self, answer: Answer, filters: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        return (f"Sans {', '.join(filters)}." if filters else "Dites-le <b>autrement</b>.",)
+
     def document(self, doc_id: str) -> Document:
         try:
             return self.documents[doc_id]

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from rag.answering import reply
+from rag.courtesies import Courtesy
 from rag.errors import CitadelleError, InvalidFilter
 from rag.types import Answer, Passage
 from tests.ui.conftest import (
@@ -101,7 +103,23 @@ def test_abstention_shows_the_nearest_passages_as_perhaps(start: Start) -> None:
     markup = shown(page)
     assert "cit-notice-info" in markup and abstention.text in markup
     assert "Confiance" not in markup and "<mark" not in markup
-    assert [box.label for box in page.expander] == ["Peut-être dans ces passages"]
+    assert [box.label for box in page.expander] == [TEXTS["fr"].perhaps]
+    assert "ne sont pas une réponse" in TEXTS["fr"].perhaps
+    # How to ask again, as text.
+    assert "<li>Dites-le &lt;b&gt;autrement&lt;/b&gt;.</li>" in markup
+
+
+def test_a_courtesy_is_shown_without_what_belongs_to_answers(start: Start) -> None:
+    courtesy = reply("Bonjour", Courtesy("greeting", "fr"), [])
+    engine = FakeEngine(gives=courtesy)
+    page = start(engine)
+    page.chat_input[0].set_value("Bonjour").run()
+    markup = shown(page)
+    assert courtesy.text in markup
+    assert "Confiance" not in markup and TEXTS["fr"].passages not in markup
+    assert "cit-notice" not in markup and "cit-footer" not in markup
+    assert not page.expander
+    assert not [group for group in page.button_group if group.key == "verdict-1"]
 
 
 @pytest.mark.parametrize("question", ["  ", "\n"])

@@ -169,6 +169,29 @@ def test_page_fits_and_shows_the_answer_first(opened: Open, width: int, height: 
         assert outside(page) == []
 
 
+def test_filters_are_chosen_from_the_keyboard_and_kept(opened: Open) -> None:
+    with opened(360, 740) as page:
+        page.get_by_role("button", name="Filtrer les documents").press("Enter")
+        tags = page.get_by_role("combobox", name="Étiquette")
+        tags.press("ArrowDown")
+        tags.press_sequentially("militaire")
+        sync_api.expect(page.get_by_role("option")).to_have_count(1, timeout=PATIENCE)
+        tags.press("Enter")
+        beside = page.locator(".st-key-filters .cit-chip")
+        sync_api.expect(beside).to_have_text(re.compile("militaire"), timeout=PATIENCE)
+        page.screenshot(path="/tmp/page-work/filters-open.png")
+        page.keyboard.press("Escape")
+        sync_api.expect(tags).to_have_count(0, timeout=PATIENCE)
+        ask(page, "Quel est le budget du laboratoire de chimie ?")
+        page.screenshot(path="/tmp/page-work/filters.png")
+        with_question = page.locator(".stChatMessage .cit-chip")
+        sync_api.expect(with_question).to_have_text(re.compile("militaire"))
+        assert outside(page) == []
+        page.get_by_role("button", name="Tous les documents").press("Enter")
+        sync_api.expect(beside).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(with_question).to_have_count(1)
+
+
 def test_hostile_question_and_document_are_shown_as_text(opened: Open) -> None:
     question = (
         "Qui garde le phare de Gatteville ? <img src=x onerror=alert(1)> "

@@ -198,7 +198,7 @@ _FRENCH = typeset(
         placeholder="Posez votre question",
         filters="Filtrer les documents",
         filters_in_force="Limité à",
-        filters_clear="Tous les documents",
+        filters_clear="Effacer les filtres",
         filters_none="Aucun document ne correspond à tous ces filtres ; retirez-en un, "
         "puis posez la question à nouveau.",
         filter_any="Peu importe",
@@ -290,7 +290,7 @@ _ENGLISH = Texts(
     placeholder="Ask your question",
     filters="Filter the documents",
     filters_in_force="Limited to",
-    filters_clear="All documents",
+    filters_clear="Clear the filters",
     filters_none="No document matches all of these filters; remove one, "
     "then ask the question again.",
     filter_any="Any",
@@ -380,7 +380,7 @@ _DUTCH = Texts(
     placeholder="Stel uw vraag",
     filters="Documenten filteren",
     filters_in_force="Beperkt tot",
-    filters_clear="Alle documenten",
+    filters_clear="Filters wissen",
     filters_none="Geen enkel document voldoet aan al deze filters; verwijder er een "
     "en stel de vraag opnieuw.",
     filter_any="Maakt niet uit",

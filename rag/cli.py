@@ -117,11 +117,12 @@ def ask(
 ) -> None:
     """Answer a question, quoting the passages that it rests on."""
     with _open(index_folder) as citadelle:
-        answer = citadelle.ask(question, history=history or [], filters=_filters(filters))
+        limits = _filters(filters)
+        answer = citadelle.ask(question, history=history or [], filters=limits)
         if as_json:
             _print_json(answer.to_dict())
         else:
-            _print_answer(answer, citadelle)
+            _print_answer(answer, citadelle, limits)
 
 
 @app.command()
@@ -313,21 +314,26 @@ def _print_json(value: Any) -> None:
     _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def _print_answer(answer: Answer, citadelle: Citadelle) -> None:
+def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] | None) -> None:
+    from rag.answering import NEAREST
+
     out = _out()
     body = Text(answer.text)
     if answer.short_answer:
         body.highlight_words([answer.short_answer], style="bold")
     out.print(body)
-    out.print()
+    for hint in citadelle.hints(answer, filters):
+        out.print(Text(f"- {hint}"))
+    if answer.citations or answer.passages:
+        out.print()
     for citation in answer.citations:
         document = citadelle.document(citation.doc_id)
         where = _where(document.title, citation.heading_path)
         place = f"{citation.doc_id}, {citation.start}-{citation.end}"
         out.print(Text(f"[{citation.key}] {where} ({place})", style="dim"))
     if answer.abstained and answer.passages:
-        perhaps = {"fr": "Peut-être :", "nl": "Misschien:"}.get(answer.language, "Perhaps:")
-        out.print(Text(perhaps))
+        tongue = answer.language
+        out.print(Text(NEAREST[citadelle.settings.language if tongue == "unknown" else tongue]))
         for passage in answer.passages[:3]:
             document = citadelle.document(passage.doc_id)
             plain = _plain(document, passage.start, passage.end)
@@ -499,5 +505,5 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     )
     for entry in opened.skipped:
         yield "Document", False, f"{entry.path}: {entry.reason}"
-    answer = Citadelle(settings, encoder, opened).ask("Que contiennent les documents ?")
+    answer = Citadelle(settings, encoder, opened).ask("Quel est le sujet du premier chapitre ?")
     yield "Answering", True, f"one question took {answer.timings['total_ms']:.0f} ms"

@@ -285,6 +285,31 @@ class LexicalIndex:
                 terms[token] = Term(term.word, token, term.origin, term.kind, term.weight)
         return list(terms.values())
 
+    def unknown_words(self, question: str, language: Language) -> list[str]:
+        """Return the words of a question that no passage has in any form, as they were typed.
+
+        Of a question in another language than all passages only names, acronyms and numbers
+        are looked at, which it could share with them.
+        """
+        languages = set(self._languages.tolist())
+        own = language == "unknown" or language in languages
+        joined = {
+            word
+            for passage_language in languages
+            for term in self.terms(question, language, passage_language)
+            if term.kind == "compound"
+            for word in surface_tokens(term.origin)
+        }
+        unknown: dict[str, str] = {}
+        for match in _WORD.finditer(question):
+            word = match.group()
+            tokens = content_words(word, language)
+            if not tokens or joined.intersection(tokens) or not (own or _is_name(question, match)):
+                continue
+            if not any(self.terms(word, language, other) for other in languages):
+                unknown.setdefault(fold(word), word)
+        return list(unknown.values())
+
     def _own(self, language: Language, passage_language: Language) -> bool:
         return language in ("unknown", passage_language) and passage_language in _STEMMERS
 
@@ -381,6 +406,14 @@ def _postings(index: bm25s.BM25 | None, token: str) -> tuple[NDArray[np.int32], 
     # bm25s computes the scores when it indexes: a sparse matrix, one column a token.
     start, end = index.scores["indptr"][number], index.scores["indptr"][number + 1]
     return index.scores["indices"][start:end], index.scores["data"][start:end]
+
+
+def _is_name(text: str, match: re.Match[str]) -> bool:
+    word = match.group()
+    if any(character.isupper() for character in word[1:]) or any(map(str.isdigit, word)):
+        return True
+    before = text[: match.start()].rstrip()
+    return word[0].isupper() and bool(before) and before[-1] not in ".?!"
 
 
 def _term(

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rag.answering import Composer
+from rag.answering import Composer, hints, reply
 from rag.config import Settings, load_settings
 from rag.conversation import standalone
+from rag.courtesies import bare_question, courtesy
 from rag.encoder import Encoder, Progress, open_encoder
 from rag.errors import DocumentNotFound, IndexDamaged, IndexMismatch, IndexMissing, InvalidQuestion
 from rag.evidence import Evidence
@@ -21,9 +22,9 @@ from rag.language import detect
 from rag.questions import asked_for
 from rag.reader import EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
-from rag.retrieval import Explanation, Filters, HybridRetriever
+from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.span_model import open_span_reader
-from rag.types import Answer, Document, Language, Ranking, Skipped, Source, Turn
+from rag.types import Answer, Document, Facet, Language, Ranking, Skipped, Source, Turn
 
 __all__ = ["Citadelle"]
 
@@ -173,7 +174,7 @@ class Citadelle:
         history: Sequence[str | Turn] = (),
         filters: Filters | None = None,
     ) -> Answer:
-        """Answer a question with citations, or abstain.
+        """Answer a question with citations, or abstain; reply to a courtesy.
 
         `history` holds earlier turns, oldest first; plain strings are earlier questions
         of the user. Raises `InvalidQuestion` and `InvalidFilter`.
@@ -181,6 +182,11 @@ class Citadelle:
         begin = time.perf_counter()
         asked, language = self._understand(question, history)
         live = self._live
+        polite = courtesy(question)
+        if polite is not None:
+            answer = reply(question.strip(), polite, _searched(live, filters))
+            total = (time.perf_counter() - begin) * 1000
+            return replace(answer, timings={"retrieve_ms": 0.0, "read_ms": 0.0, "total_ms": total})
         k = self.settings.read_passages
         first = live.retriever.first_stage(asked, k=k, language=language, filters=filters)
         retrieved = time.perf_counter()
@@ -227,6 +233,20 @@ class Citadelle:
         composer = Composer(self.settings.language, threshold)
         return composer.compose(question.strip(), language, reading, live.index.documents)
 
+    def hints(self, answer: Answer, filters: Filters | None = None) -> tuple[str, ...]:
+        """Return how to ask again what was not answered, in the language of the question.
+
+        `filters` are those that it was asked with. Nothing for what was answered.
+        Raises `InvalidFilter`.
+        """
+        if not answer.abstained:
+            return ()
+        live = self._live
+        unknown = live.index.lexical.unknown_words(bare_question(answer.question), answer.language)
+        tongue = self.settings.language if answer.language == "unknown" else answer.language
+        searched = len(_searched(live, filters))
+        return hints(tongue, unknown, searched, len(live.index.documents))
+
     def search(
         self,
         question: str,
@@ -272,6 +292,10 @@ class Citadelle:
         """Return the indexed documents."""
         return self._live.index.sources()
 
+    def facets(self) -> tuple[Facet, ...]:
+        """Return what the documents can be filtered by: keys and values of `filters`."""
+        return facets(self._live.index.documents)
+
     def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
         text = " ".join(question.split())
         if not any(character.isalnum() for character in text):
@@ -286,11 +310,21 @@ class Citadelle:
             for turn in history
             if isinstance(turn, str) or turn.role == "user"
         ]
-        language = detect(text)
-        asked = standalone(text, [entry for entry in earlier if entry.strip()], language)
+        bare = bare_question(text)
+        language = detect(bare)
+        # Nothing was asked by a greeting or by thanks, so that nothing follows from them.
+        asking = [bare_question(entry) for entry in earlier if entry.strip()]
+        asked = standalone(bare, [entry for entry in asking if courtesy(entry) is None], language)
         if language == "unknown":
-            language = detect(asked)
+            language = detect(asked if asked != bare else text)
         return asked, language
+
+
+def _searched(live: _Live, filters: Filters | None) -> list[Document]:
+    """Return the documents that filters let through; raises `InvalidFilter`."""
+    documents = live.index.documents
+    allowed = live.retriever.allowed(filters) if filters else documents
+    return [documents[doc_id] for doc_id in allowed]
 
 
 def _focus(asked: str, question: str) -> str:

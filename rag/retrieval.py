@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,9 +26,9 @@ from rag.language import detect
 from rag.late import token_weights
 from rag.lexical import Term, fold, surface_tokens
 from rag.reranking import SecondStage
-from rag.types import Document, Language, Ranking, ScoredChunk
+from rag.types import Document, Facet, FacetValue, Language, Ranking, ScoredChunk
 
-__all__ = ["Explanation", "Filters", "HybridRetriever", "parse_filter"]
+__all__ = ["Explanation", "Filters", "HybridRetriever", "facets", "parse_filter"]
 
 Filters = Mapping[str, str]
 
@@ -49,16 +50,18 @@ _SHINGLE = 4
 _NEARLY_THE_SAME = 0.8
 _REPEATED = 0.05
 
-# Names for the same filter, as people type them.
+# Names for the same filter, as people type them and as notes have them.
 _FILTER_NAMES = {
-    "country": "pays",
-    "land": "pays",
+    "pays": "country",
+    "land": "country",
     "document": "doc",
     "doc_id": "doc",
     "lang": "language",
     "langue": "language",
     "taal": "language",
 }
+# What people are offered to filter by; a filter may name any other property too.
+_FACETS = ("doc", "language", "type", "tag", "country")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ class HybridRetriever(BaseRetriever):
     ) -> Ranking:
         """Return the best passages by meaning and words: `k`, or what the second stage reads."""
         language = detect(query) if language is None else language
-        allowed = self._allowed(filters)
+        allowed = self.allowed(filters) if filters else None
         if not self.index.chunks or not any(character.isalnum() for character in query):
             return Ranking(query, (), language)
         encoder: Encoder = self.encoder
@@ -268,14 +271,9 @@ class HybridRetriever(BaseRetriever):
                 kept.append(shingles)
         return repeated
 
-    def _allowed(self, filters: Filters | None) -> list[str] | None:
-        if not filters:
-            return None
-        matching = [
-            doc_id
-            for doc_id, document in self.index.documents.items()
-            if all(_matches(document, key, value) for key, value in filters.items())
-        ]
+    def allowed(self, filters: Filters) -> list[str]:
+        """Return the documents that match filters; raises `InvalidFilter` when none does."""
+        matching = _matching(self.index.documents, filters)
         if not matching:
             wanted = ", ".join(f"{key}={value}" for key, value in filters.items())
             raise InvalidFilter(
@@ -284,19 +282,78 @@ class HybridRetriever(BaseRetriever):
         return matching
 
 
-def _matches(document: Document, key: str, value: str) -> bool:
-    key = _FILTER_NAMES.get(fold(key), fold(key))
-    if key == "doc":
+def facets(documents: Mapping[str, Document]) -> tuple[Facet, ...]:
+    """Return what documents can be filtered by, with the values that they have.
+
+    Values that a filter takes for the same are one. A facet that cannot narrow anything,
+    because none has a value or all documents have the same, is left out.
+    """
+    titles = Counter(fold(document.title) for document in documents.values())
+    found = []
+    for name in _FACETS:
+        labels: dict[str, str] = {}
+        counts: Counter[str] = Counter()
+        for document in documents.values():
+            keys = {_filter_value(name, value) for value in _values(document, name)}
+            counts.update(keys)
+            for value in _values(document, name):
+                labels.setdefault(_filter_value(name, value), value)
+        if all(count == len(documents) for count in counts.values()):
+            continue
+        entries = [FacetValue(value, value, counts[key]) for key, value in labels.items()]
+        if name == "doc":
+            entries = [
+                replace(entry, label=_title(documents[entry.value], titles)) for entry in entries
+            ]
+        found.append(Facet(name, tuple(sorted(entries, key=lambda e: (fold(e.label), e.value)))))
+    return tuple(found)
+
+
+def _title(document: Document, titles: Counter[str]) -> str:
+    alone = titles[fold(document.title)] == 1
+    return document.title if alone else f"{document.title} ({document.doc_id})"
+
+
+def _matching(documents: Mapping[str, Document], filters: Filters) -> list[str]:
+    """Return the documents that every filter lets through."""
+    matching = list(documents)
+    for key, value in filters.items():
+        name = _filter_name(key)
+        # A whole name means that document alone, even where another begins with it.
+        if name == "doc" and value in documents:
+            matching = [doc_id for doc_id in matching if doc_id == value]
+        else:
+            matching = [doc for doc in matching if _matches(documents[doc], name, value)]
+    return matching
+
+
+def _matches(document: Document, name: str, value: str) -> bool:
+    if name == "doc":
         return fold(document.doc_id).startswith(fold(value))
-    if key == "language":
-        return document.language == fold(value)
-    # `tag` finds the list `tags`, as a person would expect.
-    for name, found in document.metadata.items():
-        if fold(name) in (key, f"{key}s"):
-            values = (found,) if isinstance(found, str) else found
-            if any(fold(candidate) == fold(value) for candidate in values):
-                return True
-    return False
+    return any(fold(candidate) == fold(value) for candidate in _values(document, name))
+
+
+def _values(document: Document, name: str) -> list[str]:
+    """Return what a document has for a filter."""
+    if name == "doc":
+        return [document.doc_id]
+    if name == "language":
+        return [document.language]
+    values: list[str] = []
+    for key, found in document.metadata.items():
+        # `tag` finds the list `tags`, as a person would expect.
+        if _filter_name(key) in (name, f"{name}s"):
+            values += (found,) if isinstance(found, str) else found
+    return [value for value in values if value.strip()]
+
+
+def _filter_name(key: str) -> str:
+    return _FILTER_NAMES.get(fold(key), fold(key))
+
+
+def _filter_value(name: str, value: str) -> str:
+    # Documents are told apart by their whole name, case and accents included.
+    return value if name == "doc" else fold(value)
 
 
 def _parts(hit: ScoredChunk) -> dict[str, float]:

@@ -22,6 +22,8 @@ __all__ = [
     "Chunk",
     "Citation",
     "Document",
+    "Facet",
+    "FacetValue",
     "Language",
     "Metadata",
     "Mode",
@@ -39,7 +41,7 @@ __all__ = [
 
 Language = Literal["fr", "en", "nl", "unknown"]
 Metadata = Mapping[str, str | tuple[str, ...]]
-Mode = Literal["extractive", "abstention"]
+Mode = Literal["extractive", "abstention", "courtesy"]
 BlockKind = Literal["heading", "paragraph", "item", "fact", "property", "table", "code", "noise"]
 
 
@@ -175,6 +177,23 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value that a filter can have: `label` for a person, `documents` how many have it."""
+
+    value: str
+    label: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A key of filters with the values that documents have, by label."""
+
+    name: str
+    values: tuple[FacetValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A passage: `document.text[start:end] == text`, never cutting a sentence.
 
@@ -276,7 +295,8 @@ class Passage:
 class Answer:
     """An answer in plain text with markers such as `[1]`, and all it rests on.
 
-    `short_answer` is empty where none can be told. `confidence` is in [0, 1].
+    `short_answer` is empty where none can be told. `confidence` is in [0, 1]. A courtesy, which
+    replies to a greeting or to a question about the assistant, rests on nothing.
     `timings` holds `retrieve_ms`, `read_ms` and `total_ms`.
     """
 

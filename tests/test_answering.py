@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import get_args
 
 import pytest
 
-from rag.answering import ABSTENTION, Composer
+from rag.answering import ABSTENTION, NEAREST, REPLIES, Composer, hints, reply
 from rag.chunking import chunk_document
+from rag.courtesies import Courtesy, CourtesyKind
 from rag.documents import parse
 from rag.types import Answer, Document, Language, Reading, ScoredChunk, Span
 
@@ -215,3 +217,57 @@ def test_the_object_of_an_answer(sure: float) -> None:
     for passage in value["passages"]:
         assert set(passage) == {"doc_id", "start", "end", "text", "score", "used"}
     assert len(value["citations"]) == (1 if sure > 0.5 else 0)
+
+
+# --- Courtesies, and hints ----------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("kind", get_args(CourtesyKind))
+@pytest.mark.parametrize("language", ["fr", "en", "nl"])
+def test_a_courtesy_rests_on_nothing(kind: CourtesyKind, language: Language) -> None:
+    answer = reply("Salut", Courtesy(kind, language), [OFFICE, CARD])
+    assert (answer.mode, answer.abstained, answer.confidence) == ("courtesy", False, 1.0)
+    assert (answer.citations, answer.passages, answer.short_answer) == ((), (), "")
+    assert (answer.question, answer.language) == ("Salut", language)
+    assert answer.text == REPLIES[kind][language] or kind == "corpus"
+    assert "{" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "count", "text"),
+    [
+        ("fr", 0, "Aucun document n’est indexé."),
+        ("fr", 1, "Je réponds à partir d’un seul document : « Le bureau »."),
+        ("en", 1, "I answer from one document: “Le bureau”."),
+        ("nl", 1, "Ik antwoord op basis van één document: “Le bureau”."),
+        ("en", 2, "I answer from 2 documents: “Le bureau”, “Le bureau”."),
+        ("en", 7, f"I answer from 7 documents: {', '.join(['“Le bureau”'] * 5)}, and others."),
+    ],
+)
+def test_the_documents_are_counted_and_five_are_named(
+    language: Language, count: int, text: str
+) -> None:
+    answer = reply("?", Courtesy("corpus", language), [OFFICE] * count)
+    assert plain(answer.text) == text
+
+
+def test_hints_name_what_stood_in_the_way() -> None:
+    assert plain("\n".join(hints("fr", ["zèbre", "rayé"], 1, 2))).splitlines() == [
+        "Un filtre a limité la recherche à 1 des 2 documents ; essayez sans lui.",
+        "Aucun document ne contient « zèbre » ni « rayé ».",
+        "Nommez en entier ce que vous cherchez, et ne demandez qu’une chose à la fois.",
+    ]
+    assert hints("en", ["a", "b", "c", "d"], 2, 2) == (
+        "No document contains “a” or “b” or “c”.",
+        "Name what you are looking for in full, and ask for one thing at a time.",
+    )
+    assert len(hints("nl", [], 2, 2)) == 1
+
+
+def test_every_text_is_there_in_every_language() -> None:
+    for texts in (ABSTENTION, NEAREST, *REPLIES.values()):
+        assert set(texts) == {"fr", "en", "nl"}

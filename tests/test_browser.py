@@ -166,6 +166,27 @@ def test_page_fits_and_shows_the_answer_first(opened: Open, width: int, height: 
         assert outside(page) == []
 
 
+def test_filters_are_chosen_from_the_keyboard_and_kept(opened: Open) -> None:
+    with opened(360, 740) as page:
+        page.get_by_role("button", name="Filtrer les documents").press("Enter")
+        tags = page.get_by_role("combobox", name="Étiquette")
+        tags.press("ArrowDown")
+        tags.press_sequentially("militaire")
+        sync_api.expect(page.get_by_role("option")).to_have_count(1, timeout=PATIENCE)
+        tags.press("Enter")
+        beside = page.locator(".st-key-filters .cit-chip")
+        sync_api.expect(beside).to_have_text(re.compile("militaire"), timeout=PATIENCE)
+        page.keyboard.press("Escape")
+        sync_api.expect(tags).to_have_count(0, timeout=PATIENCE)
+        ask(page, "Quel est le budget du laboratoire de chimie ?")
+        with_question = page.locator(".stChatMessage .cit-chip")
+        sync_api.expect(with_question).to_have_text(re.compile("militaire"))
+        assert outside(page) == []
+        page.get_by_role("button", name="Effacer les filtres").press("Enter")
+        sync_api.expect(beside).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(with_question).to_have_count(1)
+
+
 def test_hostile_question_and_document_are_shown_as_text(opened: Open) -> None:
     question = (
         "Qui garde le phare de Gatteville ? <img src=x onerror=alert(1)> "
@@ -238,8 +259,17 @@ def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
         page.get_by_role("radio", name="Évaluation").click()
         questions = page.get_by_role("combobox", name="Questions à poser")
         questions.wait_for(timeout=PATIENCE)
-        questions.fill("tiny")
-        page.get_by_role("option", name="tiny").first.click(timeout=30_000)
+        # At once, while the results are still being drawn: typing chooses nothing by itself.
+        questions.press("ArrowDown")
+        questions.press_sequentially("gold")
+        highlighted = page.locator("[role=option][data-focused]")
+        for _ in range(2 * page.get_by_role("option").count()):
+            if "tiny" in highlighted.inner_text():
+                break
+            questions.press("ArrowDown")
+            page.wait_for_timeout(SECONDS / 5)
+        questions.press("Enter")
+        sync_api.expect(questions).to_have_value(re.compile("tiny"), timeout=20 * SECONDS)
         page.get_by_text(re.compile(r"dans les documents\s*:\s*1(?!\d)")).wait_for(timeout=20_000)
         page.get_by_role("button", name="Lancer l’évaluation").press("Enter")
         # The baseline is shown until the run is over.

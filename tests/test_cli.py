@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from rag.answering import ABSTENTION
+from rag.answering import ABSTENTION, NEAREST, REPLIES
 from rag.cli import main
 from tests.conftest import CORPUS, ROOT, ToyEncoder
 from tests.test_answering import ANSWER_KEYS
@@ -227,7 +227,30 @@ def test_ask_abstains_with_exit_code_0(citadelle: Command, monkeypatch: pytest.M
     assert (run.code, run.err.strip()) == (0, "")
     lines = run.out.splitlines()
     assert lines[0] == ABSTENTION["en"]
-    assert "Perhaps:" in lines
+    # Hints first, then what was found, which is no answer.
+    assert lines[1].startswith("- Name what you are looking for in full")
+    assert NEAREST["en"] in lines
+
+
+def test_ask_says_what_a_filter_left_out(
+    citadelle: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITADELLE_ABSTAIN_BELOW", "1")
+    run = citadelle("ask", "Où dort le zèbre rayé ?", "--filter", "tag=projet")
+    hints = [line for line in run.out.replace("\u00a0", " ").splitlines() if line[:2] == "- "]
+    assert hints[0] == "- Un filtre a limité la recherche à 1 des 2 documents ; essayez sans lui."
+    assert hints[1] == "- Aucun document ne contient « dort » ni « zèbre » ni « rayé »."
+    assert len(hints) == 3
+
+
+def test_a_courtesy_is_one_line(citadelle: Command) -> None:
+    run = citadelle("ask", "Bonjour !")
+    assert (run.code, run.out.splitlines()) == (0, [REPLIES["greeting"]["fr"]])
+    value = citadelle("ask", "Quels documents as-tu ?", "--json").json
+    assert list(value) == ANSWER_KEYS
+    assert (value["mode"], value["abstained"], value["confidence"]) == ("courtesy", False, 1.0)
+    assert (value["citations"], value["passages"]) == ([], [])
+    assert "« Le bureau », « Le projet »" in value["text"].replace("\u00a0", " ")
 
 
 def test_ask_takes_history_and_filters(citadelle: Command) -> None:

@@ -26,6 +26,7 @@ ORDER = (
     "reranking",
     "retrieval",
     "questions",
+    "courtesies",
     "short_answers",
     "evidence",
     "confidence",

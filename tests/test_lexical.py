@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag.lexical import LexicalIndex, content_words, fold, stems, surface_tokens
+from rag.types import Language
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,28 @@ def test_saved_and_loaded_gives_the_same(tmp_path: Path) -> None:
 def test_an_inverted_verb_makes_no_compound() -> None:
     assert surface_tokens("Où siège-t-il et qu'est-ce ?") == ["ou", "siege", "et", "qu", "est"]
     assert surface_tokens("cyber-attaque") == ["cyberattaque", "cyber", "attaque"]
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "unknown"),
+    [
+        ("Où sont les réseaux du zèbre ?", "fr", ["zèbre"]),
+        # Another form, another spelling, one word or two, an inverted verb.
+        ("un reseau, des ressaux, cyber attaque, est-il", "fr", []),
+        ("l'Enisa et l'ENISA de 2031", "fr", ["Enisa", "2031"]),
+        ("qui est-ce ?", "fr", []),
+        ("", "fr", []),
+        # Of another language only names and numbers could be shared.
+        (
+            "Which zebra does ENISA or Napoleon keep since 2031?",
+            "en",
+            ["ENISA", "Napoleon", "2031"],
+        ),
+        ("Welke zebra bewaakt de cyberattaque?", "nl", []),
+        ("zebra", "unknown", ["zebra"]),
+    ],
+)
+def test_words_that_no_passage_has(question: str, language: Language, unknown: list[str]) -> None:
+    texts = ["La défense des réseaux.", "Une cyberattaque contre un réseau."]
+    index = LexicalIndex.build(texts, ["fr", "fr"])
+    assert index.unknown_words(question, language) == unknown

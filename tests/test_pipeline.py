@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag import Citadelle
-from rag.answering import ABSTENTION
+from rag.answering import ABSTENTION, REPLIES
 from rag.config import Settings
 from rag.errors import (
     CitadelleError,
@@ -201,6 +201,66 @@ def test_timings_add_up(citadelle: Citadelle) -> None:
     assert list(timings) == ["retrieve_ms", "read_ms", "total_ms"]
     assert min(timings.values()) > 0
     assert timings["total_ms"] >= timings["retrieve_ms"] + timings["read_ms"] - 1e-6
+
+
+# --- Courtesies, and what was not answered ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "language", "said"),
+    [
+        ("Bonjour", "fr", REPLIES["greeting"]["fr"]),
+        ("what can you do?", "en", REPLIES["assistant"]["en"]),
+        ("Bedankt!", "nl", REPLIES["thanks"]["nl"]),
+    ],
+)
+def test_a_courtesy_gets_a_short_reply(
+    citadelle: Citadelle, message: str, language: str, said: str
+) -> None:
+    answer = citadelle.ask(message, history=["Où siège le BCC ?"])
+    assert (answer.text, answer.language, answer.mode) == (said, language, "courtesy")
+    assert (answer.citations, answer.passages, answer.abstained) == ((), (), False)
+    assert list(answer.timings) == ["retrieve_ms", "read_ms", "total_ms"]
+    assert citadelle.hints(answer) == ()
+
+
+def test_the_corpus_is_named_as_far_as_filters_let_it_through(citadelle: Citadelle) -> None:
+    both = citadelle.ask("Wat zijn je bronnen?")
+    titles = [source.title for source in citadelle.sources()]
+    assert len(titles) == 2 and all(f"“{title}”" in both.text for title in titles)
+    assert both.text.startswith("Ik antwoord op basis van 2 documenten")
+    one = citadelle.ask("Quels documents as-tu ?", filters={"tag": "militaire"})
+    assert "un seul document" in one.text and "Belgian Cyber Command" in one.text
+    with pytest.raises(InvalidFilter):
+        citadelle.ask("Quels documents as-tu ?", filters={"tag": "civil"})
+
+
+def test_a_greeting_before_a_question_changes_nothing(citadelle: Citadelle) -> None:
+    bare = citadelle.ask("Qui représente la Belgique à l'ECCG ?")
+    greeted = citadelle.ask("Bonjour, qui représente la Belgique à l'ECCG ? Merci !")
+    assert greeted.question.startswith("Bonjour")
+    assert (greeted.text, greeted.mode) == (bare.text, "extractive")
+
+
+def test_courtesies_are_no_part_of_what_a_follow_up_follows(citadelle: Citadelle) -> None:
+    first = "Où siège le Belgian Cyber Command ?"
+    alone = citadelle.search("Et quand a-t-il été créé ?", history=[first])
+    polite = citadelle.search(
+        "Merci ! Et quand a-t-il été créé ?", history=[f"Bonjour, {first}", "Merci beaucoup", "ok"]
+    )
+    assert alone.query == f"{first} Et quand a-t-il été créé ?"
+    assert polite.query == alone.query
+
+
+def test_hints_say_how_to_ask_again(citadelle: Citadelle) -> None:
+    answer = citadelle.ask("Quelle est la recette de la tarte aux pommes ?")
+    assert answer.abstained
+    words, general = citadelle.hints(answer)
+    assert "tarte" in words and "pommes" in words
+    assert general.startswith("Nommez")
+    limited, *rest = citadelle.hints(answer, {"tag": "militaire"})
+    assert "1 des 2 documents" in limited
+    assert rest == [words, general]
 
 
 # --- What is refused ----------------------------------------------------------------------

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableLambda
 from rag.config import Settings
 from rag.errors import InvalidFilter
 from rag.index import Index, build_index
-from rag.retrieval import HybridRetriever, parse_filter
+from rag.retrieval import HybridRetriever, facets, parse_filter
 from rag.types import Document, Language, Ranking, ScoredChunk
 from tests.conftest import ToyEncoder, cosine
 
@@ -55,6 +55,9 @@ def retriever(tmp_path: Path, toy: ToyEncoder) -> HybridRetriever:
 
 @pytest.fixture
 def notes(folder: Path, tmp_path: Path, toy: ToyEncoder) -> HybridRetriever:
+    note = folder / "bureau.md"
+    text = note.read_text(encoding="utf-8")
+    note.write_text(text.replace("---\n", "---\ntype: [Militaire, Public]\n", 1), encoding="utf-8")
     return HybridRetriever(index=open_index(folder, tmp_path / "index", toy), encoder=toy)
 
 
@@ -276,6 +279,9 @@ def test_a_second_stage_orders_what_the_first_found(retriever: HybridRetriever) 
         ({"document": "bureau"}, {"bureau.md"}),
         ({"country": "niger"}, {"projet.md"}),
         ({"Pays": "Niger"}, {"projet.md"}),
+        ({"type": "militaire"}, {"bureau.md"}),
+        ({"TYPE": "Public"}, {"bureau.md"}),
+        ({"type": "public", "tag": "bureau"}, {"bureau.md"}),
         ({"langue": "fr"}, {"bureau.md", "projet.md"}),
         ({"tag": "projet", "pays": "Niger"}, {"projet.md"}),
         ({}, {"bureau.md", "projet.md"}),
@@ -300,6 +306,8 @@ def test_filters(
         {"language": "nl"},
         {"doc": "zzz"},
         {"tag": "bureau", "pays": "Niger"},
+        {"type": "civil"},
+        {"type": "militaire", "tag": "projet"},
     ],
 )
 def test_a_filter_that_nothing_matches_names_itself(
@@ -319,6 +327,80 @@ def test_accents_and_case_of_the_note_do_not_matter_either(tmp_path: Path, toy: 
     retriever = HybridRetriever(index=open_index(folder, tmp_path / "i", toy), encoder=toy)
     for value in ("strategie", "STRATÉGIE", "cyberdefense"):
         assert documents(retriever.rank("phrase", filters={"tag": value})) == {"n.md"}
+
+
+def noted(doc_id: str, title: str = "Note", **metadata: str | tuple[str, ...]) -> Document:
+    return Document(doc_id, title, "", "", metadata, "fr", "0")
+
+
+def read_facets(*documents: Document) -> dict[str, list[tuple[str, str, int]]]:
+    found = facets({document.doc_id: document for document in documents})
+    return {f.name: [(v.value, v.label, v.documents) for v in f.values] for f in found}
+
+
+def test_facets_are_what_the_documents_have(notes: HybridRetriever) -> None:
+    found = facets(notes.index.documents)
+    assert {f.name: [(v.value, v.label, v.documents) for v in f.values] for f in found} == {
+        "doc": [("bureau.md", "Le bureau", 1), ("projet.md", "Le projet", 1)],
+        "type": [("Militaire", "Militaire", 1), ("Public", "Public", 1)],
+        "tag": [("bureau", "bureau", 1), ("projet", "projet", 1)],
+        "country": [("Niger", "Niger", 1)],
+    }
+    # Each of them finds as many documents as it says.
+    for facet in found:
+        for value in facet.values:
+            filters = {facet.name: value.value}
+            ranking = notes.rank("bureau projet Bruxelles Niger", k=99, filters=filters)
+            assert len(documents(ranking)) == value.documents
+
+
+def test_values_that_a_filter_takes_for_the_same_are_one() -> None:
+    found = read_facets(
+        noted("a.md", tags=("Stratégie", "strategie"), country="Belgique"),
+        noted("b.md", tags="strategie", pays="belgique"),
+        noted("c.md", tags=("", " "), land="Niger"),
+    )
+    assert found["tag"] == [("Stratégie", "Stratégie", 2)]
+    assert found["country"] == [("Belgique", "Belgique", 2), ("Niger", "Niger", 1)]
+
+
+def test_documents_of_one_title_are_told_apart() -> None:
+    found = read_facets(noted("a.md"), noted("b.md"), noted("c.md", "Autre"))
+    assert found["doc"] == [
+        ("c.md", "Autre", 1),
+        ("a.md", "Note (a.md)", 1),
+        ("b.md", "Note (b.md)", 1),
+    ]
+
+
+def test_a_facet_that_narrows_nothing_is_left_out() -> None:
+    assert read_facets() == {}
+    assert read_facets(noted("a.md", type="Public", pays="Niger")) == {}
+    both = read_facets(noted("a.md", "A", type="Public"), noted("b.md", "B", type="public"))
+    assert list(both) == ["doc"]
+
+
+@pytest.mark.parametrize("note", [{"pays": "Niger"}, {"country": "Niger"}, {"Land": "Niger"}])
+@pytest.mark.parametrize("key", ["pays", "country", "land"])
+def test_a_country_is_found_whatever_it_is_called(
+    tmp_path: Path, toy: ToyEncoder, note: dict[str, str], key: str
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    ((name, value),) = note.items()
+    (folder / "n.md").write_text(f"---\n{name}: {value}\n---\nUne phrase.\n", encoding="utf-8")
+    retriever = HybridRetriever(index=open_index(folder, tmp_path / "i", toy), encoder=toy)
+    assert documents(retriever.rank("phrase", filters={key: "niger"})) == {"n.md"}
+
+
+def test_a_whole_name_means_that_document_alone(tmp_path: Path, toy: ToyEncoder) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name in ("n.md", "n.md.txt"):
+        (folder / name).write_text(f"Une phrase de {name}.", encoding="utf-8")
+    retriever = HybridRetriever(index=open_index(folder, tmp_path / "i", toy), encoder=toy)
+    assert documents(retriever.rank("phrase", filters={"doc": "n.md"})) == {"n.md"}
+    assert documents(retriever.rank("phrase", filters={"doc": "n"})) == {"n.md", "n.md.txt"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rag.config import Settings
 from rag.errors import CitadelleError
-from rag.types import Answer, Document, Ranking, Skipped, Source
+from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
 
 __all__ = ["Engine", "Opening", "Progress", "open_engine"]
 
@@ -47,6 +47,10 @@ class Engine(Protocol):
         abstain_below: float | None = None,
     ) -> Answer: ...
 
+    def hints(
+        self, answer: Answer, filters: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]: ...
+
     def search(
         self,
         question: str,
@@ -58,6 +62,8 @@ class Engine(Protocol):
     def document(self, doc_id: str) -> Document: ...
 
     def sources(self) -> tuple[Source, ...]: ...
+
+    def facets(self) -> tuple[Facet, ...]: ...
 
     def refresh(self) -> bool: ...
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
@@ -38,6 +39,10 @@ _POLL_SECONDS: Final = 1.0
 # In pixels where the style sheet cannot say a share of the window.
 _PAGE_HEIGHT: Final = 800
 _MOST_MEGABYTES: Final = 20
+# Lists are not searched by typing. The browser moves its highlight to what was typed only after
+# it has drawn the matches, and Enter takes what is highlighted: while the page was busy with the
+# results, that was another file. Arrow keys move the highlight at once.
+_CHOSEN_FROM: Final = None
 
 
 def draw_evaluation(engine: Engine, texts: Texts) -> None:
@@ -76,11 +81,13 @@ def _bench() -> Bench:
 def _choose(engine: Engine, texts: Texts, words: EvaluationTexts) -> None:
     """Let a person choose the questions, and start; say what is wrong with a file."""
     files = {str(file): file for file in question_files(engine.settings.data)}
+    labels = _distinct({name: "/".join(file.parts[-2:]) for name, file in files.items()}, str)
     chosen = st.selectbox(
         words.questions,
         (*files, ""),
-        format_func=lambda name: "/".join(Path(name).parts[-2:]) if name else words.other_file,
+        format_func=lambda name: labels[name] if name else words.other_file,
         key="questions",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     dataset = None
@@ -103,6 +110,18 @@ def _choose(engine: Engine, texts: Texts, words: EvaluationTexts) -> None:
         on_click=_start,
         args=(engine, dataset),
     )
+
+
+def _distinct(labels: Mapping[str, str], longer: Callable[[str], str]) -> dict[str, str]:
+    """Return the labels of names, those that others have too with the `longer` form of the name.
+
+    The browser tells by its label what was chosen: of two with the same one is out of reach.
+    """
+    counts = Counter(labels.values())
+    return {
+        name: label if counts[label] == 1 else f"{label} ({longer(name)})"
+        for name, label in labels.items()
+    }
 
 
 def _load(file: Path) -> Dataset:
@@ -181,12 +200,16 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
     if not runs:
         st.html(notice_html(words.none_yet))
         return
+    labels = _distinct(
+        {name: _label(run, words) for name, run in runs.items()}, lambda name: Path(name).name
+    )
     left, right = st.columns(2)
     shown = left.selectbox(
         words.shown,
         runs,
-        format_func=lambda name: _label(runs[name], words),
+        format_func=lambda name: labels[name],
         key="shown",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     others = ["", *(name for name in runs if name != shown)]
@@ -194,9 +217,10 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
         words.compared,
         others,
         index=others.index(_likely(runs, shown)),
-        format_func=lambda name: _label(runs[name], words) if name else words.with_nothing,
+        format_func=lambda name: labels[name] if name else words.with_nothing,
         # Another run has another one before it.
         key=f"compared with {shown}",
+        filter_mode=_CHOSEN_FROM,
         persist_state="session",
     )
     try:

@@ -9,10 +9,11 @@ from typing import Final
 
 import streamlit as st
 
-from rag.errors import CitadelleError, IndexBusy
+from rag.errors import CitadelleError, IndexBusy, InvalidFilter
 from rag.types import Answer, Document
 from ui.engine import Engine
 from ui.feedback import Judgement, draw_feedback
+from ui.filters import Filter, clear_filters, draw_filters, filter_labels, filters_in_force
 from ui.navigation import arrive, bring, turn_page
 from ui.rendering import (
     Evidence,
@@ -20,6 +21,7 @@ from ui.rendering import (
     document_html,
     evidence,
     evidence_html,
+    filters_html,
     footer_html,
     nearest,
     notice_html,
@@ -40,12 +42,16 @@ _ANSWER_AVATAR: Final = ":material/fort:"
 class Exchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
+    `filters` are what it was limited to, whatever is in force by now; `hints` say how to ask
+    again what was not answered.
     `documents` are the ones that were quoted, as they were then: an answer goes
     on showing what it was made from when a document changes or goes.
     """
 
     question: str
+    filters: tuple[Filter, ...] = ()
     answer: Answer | None = None
+    hints: tuple[str, ...] = ()
     error: str = ""
     documents: dict[str, Document] = field(default_factory=dict)
     judgement: Judgement | None = None
@@ -58,6 +64,7 @@ class Exchange:
 def new_conversation() -> None:
     """Forget the conversation, and go to where the next one begins."""
     st.session_state.conversation = []
+    clear_filters()
     turn_page("questions")
     for name in ("refused", "arrived"):
         st.session_state.pop(name, None)
@@ -86,6 +93,7 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
         refusal = st.empty()
         if "refused" in state:
             refusal.html(notice_html(state.refused, "warning"))
+        draw_filters(engine, texts)
         question = st.chat_input(texts.placeholder, key="question")
     if question is not None:
         _submit(question, engine, texts)
@@ -156,12 +164,19 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
         )
         state.returned = question
     else:
-        state.conversation.append(Exchange(question.strip()))
+        state.conversation.append(Exchange(question.strip(), filters_in_force()))
+
+
+def _ask_everywhere(question: str) -> None:
+    """Ask a question again, of all documents this time."""
+    st.session_state.conversation.append(Exchange(question))
 
 
 def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
     with st.chat_message("user", avatar=_USER_AVATAR):
         st.html(question_html(exchange.question, f"exchange-{number}"))
+        if exchange.filters:
+            st.html(filters_html(filter_labels(exchange.filters, texts), texts))
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
         if exchange.pending:
             st.status(texts.searching, type="compact")
@@ -169,12 +184,23 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
             st.html(notice_html(exchange.error, "error"))
         else:
             _draw_answer(number, exchange, exchange.answer, engine, texts)
+        unanswered = exchange.error or (exchange.answer is not None and exchange.answer.abstained)
+        if exchange.filters and unanswered:
+            st.button(
+                texts.ask_everywhere,
+                key=f"everywhere-{number}",
+                type="tertiary",
+                icon=":material/filter_list_off:",
+                on_click=_ask_everywhere,
+                args=(exchange.question,),
+            )
 
 
 def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
     history = [previous.question for previous in earlier if previous.answer is not None]
     try:
-        answer = engine.ask(exchange.question, history=history)
+        filters = {entry.name: entry.value for entry in exchange.filters}
+        answer = engine.ask(exchange.question, history=history, filters=filters)
         quoted = {citation.doc_id for citation in answer.citations}
         quoted |= {passage.doc_id for passage in answer.passages}
         documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
@@ -183,8 +209,12 @@ def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, tex
             raise IndexBusy(texts.index_changed)
         corpus_hash = str(engine.manifest.get("corpus_hash", ""))
         exchange.documents = documents
-        exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
+        exchange.hints = engine.hints(answer, filters)
+        if answer.mode != "courtesy":
+            exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
         exchange.answer = answer
+    except InvalidFilter:
+        exchange.error = texts.filters_none
     except CitadelleError as error:
         exchange.error = str(error)
     except Exception:
@@ -198,7 +228,9 @@ def _draw_answer(
 ) -> None:
     anchor = f"passage-{number}"
     if answer.abstained:
-        st.html(notice_html(answer.text))
+        st.html(notice_html(answer.text, points=exchange.hints))
+    elif answer.mode == "courtesy":
+        st.html(answer_html(answer, anchor, texts))
     else:
         st.html(answer_html(answer, anchor, texts) + footer_html(answer, texts))
     if exchange.judgement is not None:

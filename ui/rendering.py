@@ -24,6 +24,7 @@ __all__ = [
     "document_html",
     "evidence",
     "evidence_html",
+    "filters_html",
     "footer_html",
     "help_html",
     "nearest",
@@ -156,6 +157,11 @@ def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
 def question_html(question: str, anchor: str) -> str:
     """Show a question as it was written, line breaks included."""
     return f'<div class="cit-question" id="{anchor}">{escape(question)}</div>'
+
+
+def filters_html(labels: tuple[str, ...], texts: Texts) -> str:
+    """Show what a question is limited to."""
+    return _labels(texts.filters_in_force, labels)
 
 
 def answer_html(answer: Answer, anchor: str, texts: Texts) -> str:
@@ -319,14 +325,22 @@ def _inline(text: str, start: int, end: int, marks: Sequence[Mark], anchor: str)
 
 
 def notice_html(
-    message: str, kind: Literal["info", "warning", "error"] = "info", detail: str = ""
+    message: str,
+    kind: Literal["info", "warning", "error"] = "info",
+    detail: str = "",
+    points: Sequence[str] = (),
 ) -> str:
-    """Show one sentence in a box; an error or a warning is announced to screen readers."""
+    """Show one sentence in a box; an error or a warning is announced to screen readers.
+
+    Under it stand the `detail`, or `points` of advice.
+    """
     role = "status" if kind == "info" else "alert"
     more = f'<div class="cit-detail">{escape(detail)}</div>' if detail else ""
+    lines = "".join(f"<li>{escape(point)}</li>" for point in points)
+    advice = f'<ul class="cit-detail">{lines}</ul>' if lines else ""
     return (
         f'<div class="cit-notice cit-notice-{kind}" role="{role}">'
-        f"<div>{escape(message)}</div>{more}</div>"
+        f"<div>{escape(message)}</div>{more}{advice}</div>"
     )
 
 

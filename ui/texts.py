@@ -67,6 +67,18 @@ class Texts:
     see_documents: str
     see_document: str
     placeholder: str
+    filters: str
+    filters_in_force: str
+    filters_clear: str
+    filters_none: str
+    filter_any: str
+    filter_label: str
+    filter_document: str
+    filter_language: str
+    filter_type: str
+    filter_tag: str
+    filter_country: str
+    ask_everywhere: str
     searching: str
     answer_ready: str
     opening: str
@@ -130,6 +142,17 @@ class Texts:
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
 
+    def facet(self, name: str) -> str:
+        """Return the name of what documents are filtered by."""
+        names = {
+            "doc": self.filter_document,
+            "language": self.filter_language,
+            "type": self.filter_type,
+            "tag": self.filter_tag,
+            "country": self.filter_country,
+        }
+        return names[name]
+
     def count(self, number: int) -> str:
         """Write a whole number with its thousands apart."""
         return f"{number:,}".replace(",", self.thousands_mark)
@@ -173,6 +196,19 @@ _FRENCH = typeset(
         see_documents="Voir les {count} documents",
         see_document="Voir le document",
         placeholder="Posez votre question",
+        filters="Filtrer les documents",
+        filters_in_force="Limité à",
+        filters_clear="Effacer les filtres",
+        filters_none="Aucun document ne correspond à tous ces filtres ; retirez-en un, "
+        "puis posez la question à nouveau.",
+        filter_any="Peu importe",
+        filter_label="{name} : {value}",
+        filter_document="Document",
+        filter_language="Langue du document",
+        filter_type="Type",
+        filter_tag="Étiquette",
+        filter_country="Pays",
+        ask_everywhere="Poser la question à tous les documents",
         searching="Recherche et lecture des documents…",
         answer_ready="La réponse est affichée.",
         opening="Préparation des documents",
@@ -194,8 +230,8 @@ _FRENCH = typeset(
         passages="Passages cités",
         whole_document="Lire dans le document entier",
         go_to_passage="Aller au passage {key}",
-        perhaps="Peut-être dans ces passages",
-        perhaps_help="Les plus proches de la question, sans y répondre assez clairement.",
+        perhaps="Les passages les plus proches, qui ne sont pas une réponse",
+        perhaps_help="Ils parlent peut-être du sujet, sans répondre assez clairement.",
         confidence_high="Confiance élevée",
         confidence_medium="Confiance moyenne",
         confidence_low="Confiance faible : vérifiez le passage",
@@ -252,6 +288,19 @@ _ENGLISH = Texts(
     see_documents="See the {count} documents",
     see_document="See the document",
     placeholder="Ask your question",
+    filters="Filter the documents",
+    filters_in_force="Limited to",
+    filters_clear="Clear the filters",
+    filters_none="No document matches all of these filters; remove one, "
+    "then ask the question again.",
+    filter_any="Any",
+    filter_label="{name}: {value}",
+    filter_document="Document",
+    filter_language="Language of the document",
+    filter_type="Type",
+    filter_tag="Tag",
+    filter_country="Country",
+    ask_everywhere="Ask all documents",
     searching="Searching and reading the documents…",
     answer_ready="The answer is shown.",
     opening="Preparing the documents",
@@ -272,8 +321,8 @@ _ENGLISH = Texts(
     passages="Quoted passages",
     whole_document="Read it in the whole document",
     go_to_passage="Go to passage {key}",
-    perhaps="Perhaps in these passages",
-    perhaps_help="The closest to the question, without answering it clearly enough.",
+    perhaps="The nearest passages, which are not an answer",
+    perhaps_help="They may be about the subject, without answering clearly enough.",
     confidence_high="High confidence",
     confidence_medium="Medium confidence",
     confidence_low="Low confidence: check the passage",
@@ -329,6 +378,19 @@ _DUTCH = Texts(
     see_documents="De {count} documenten bekijken",
     see_document="Het document bekijken",
     placeholder="Stel uw vraag",
+    filters="Documenten filteren",
+    filters_in_force="Beperkt tot",
+    filters_clear="Filters wissen",
+    filters_none="Geen enkel document voldoet aan al deze filters; verwijder er een "
+    "en stel de vraag opnieuw.",
+    filter_any="Maakt niet uit",
+    filter_label="{name}: {value}",
+    filter_document="Document",
+    filter_language="Taal van het document",
+    filter_type="Type",
+    filter_tag="Label",
+    filter_country="Land",
+    ask_everywhere="De vraag aan alle documenten stellen",
     searching="De documenten worden doorzocht en gelezen…",
     answer_ready="Het antwoord staat op het scherm.",
     opening="De documenten worden voorbereid",
@@ -349,8 +411,8 @@ _DUTCH = Texts(
     passages="Geciteerde passages",
     whole_document="Lezen in het volledige document",
     go_to_passage="Naar passage {key}",
-    perhaps="Misschien in deze passages",
-    perhaps_help="Het dichtst bij de vraag, zonder ze duidelijk genoeg te beantwoorden.",
+    perhaps="De dichtstbijzijnde passages, die geen antwoord zijn",
+    perhaps_help="Ze gaan misschien over het onderwerp, zonder duidelijk genoeg te antwoorden.",
     confidence_high="Hoge betrouwbaarheid",
     confidence_medium="Gemiddelde betrouwbaarheid",
     confidence_low="Lage betrouwbaarheid: controleer de passage",

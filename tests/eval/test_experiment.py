@@ -11,6 +11,8 @@ from eval.dataset import Dataset, Item
 from eval.experiment import QuoteError, configuration, measure
 from eval.journal import Journal
 from eval.runs import save_run
+from rag.answering import reply
+from rag.courtesies import Courtesy
 from rag.errors import DatasetError
 from rag.types import Passage
 from tests.eval.conftest import document
@@ -203,6 +205,19 @@ def test_answering_where_there_is_no_answer_has_its_stage(
 ) -> None:
     system.script("Combien ?", "Douze.", confidence=0.9)
     assert measure(system, dataset(NONE))["items"][0]["stage"] == "wrongly_answered"
+
+
+def test_a_courtesy_is_no_answer_and_no_abstention(system: FakeSystem) -> None:
+    # It rests on no passage; whoever asked did not get what the documents say, or do not say.
+    system.script("Où ?")
+    system.script("Combien ?")
+    for question in ("Où ?", "Combien ?"):
+        system.answers[question] = reply(question, Courtesy("greeting", "fr"), [])
+    run = measure(system, dataset(SEAT, NONE))
+    assert [item["outcome"] for item in run["items"]] == ["answered"] * 2
+    assert [item["correct"] for item in run["items"]] == [False] * 2
+    assert [item["stage"] for item in run["items"]] == ["not_retrieved", "wrongly_answered"]
+    assert [item["given"]["mode"] for item in run["items"]] == ["courtesy"] * 2
 
 
 def test_reading_alone_is_given_the_passage_with_the_evidence(system: FakeSystem) -> None:

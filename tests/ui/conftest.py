@@ -15,12 +15,14 @@ from streamlit.testing.v1 import AppTest
 
 from rag.config import Settings
 from rag.errors import DocumentNotFound, IndexDamaged
+from rag.retrieval import facets
 from rag.types import (
     Answer,
     Block,
     Chunk,
     Citation,
     Document,
+    Facet,
     OffsetMap,
     Passage,
     Ranking,
@@ -136,6 +138,7 @@ class FakeEngine:
     skipped: tuple[Skipped, ...] = ()
     settings: Settings = field(default_factory=Settings)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    filtered: list[Mapping[str, str] | None] = field(default_factory=list)
     refreshed: int = 0
     damage: str = ""
     manifest: Mapping[str, Any] = field(default_factory=lambda: {"corpus_hash": "c0"})
@@ -148,6 +151,7 @@ class FakeEngine:
         filters: Mapping[str, str] | None = None,
     ) -> Answer:
         self.asked.append((question, list(history)))
+        self.filtered.append(filters)
         if isinstance(self.gives, Exception):
             raise self.gives
         return self.gives or quoting(self.documents[NOTE], "Il garde la Meuse.", question)
@@ -173,6 +177,9 @@ class FakeEngine:
         chunk = Chunk(f"{NOTE}:0", NOTE, 0, len(text), text, (), {})
         return Ranking(question, (ScoredChunk(chunk, 1.0, 1),))
 
+    def hints(self, answer: Answer, filters: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        return (f"Sans {', '.join(filters)}." if filters else "Dites-le <b>autrement</b>.",)
+
     def document(self, doc_id: str) -> Document:
         try:
             return self.documents[doc_id]
@@ -184,6 +191,9 @@ class FakeEngine:
             Source(item.doc_id, item.title, item.language, item.metadata, 1, len(item.text))
             for item in self.documents.values()
         )
+
+    def facets(self) -> tuple[Facet, ...]:
+        return facets(self.documents)
 
     def refresh(self) -> bool:
         self.refreshed += 1

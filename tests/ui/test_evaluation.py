@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.proto.SelectWidgetFilterMode_pb2 import SelectWidgetFilterMode
 from streamlit.testing.v1 import AppTest
 
 from eval.comparison import baseline_of
@@ -247,6 +248,42 @@ def test_runs_of_other_questions_or_documents_are_told_apart(
         "2026-01-01 09:00 · other": (True, False),
         "2026-01-01 08:00 · moved": (False, True),
     }
+
+
+def test_a_list_is_not_searched_by_typing(start: Start, data: Path, tmp_path: Path) -> None:
+    # What was typed may not be what is highlighted yet, and Enter takes what is.
+    run = run_of(Settings(data=data, cache=tmp_path / "cache"), data / "fort.jsonl")
+    keep(run, data, "2026-01-01 10.00.00 fort")
+    boxes = opened(start).selectbox
+    assert [box.key for box in boxes][:2] == ["questions", "shown"]
+    none = SelectWidgetFilterMode.FILTER_MODE_NONE
+    assert [box.proto.filter_mode for box in boxes] == [none] * 3
+
+
+def test_what_has_the_same_label_is_told_apart(
+    start: Start, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The folder of the project and one's own are called the same, and so are two files in them.
+    committed = tmp_path / "committed" / "data"
+    committed.mkdir(parents=True)
+    (committed / "fort.jsonl").write_text(GOLD.splitlines()[0], encoding="utf-8")
+    monkeypatch.setattr("ui.evaluating._COMMITTED", committed)
+    run = run_of(Settings(data=data, cache=tmp_path / "cache"), data / "fort.jsonl")
+    first = keep(run, data, "2026-01-01 10.00.00 fort")
+    second = keep(run, data, "2026-01-01 10.00.30 fort")
+    page = opened(start)
+    files = page.selectbox(key="questions")
+    assert files.options[:2] == [
+        f"data/fort.jsonl ({folder / 'fort.jsonl'})" for folder in (committed, data)
+    ]
+    # As the browser does it: by the label.
+    page = files.select(files.options[1]).run()
+    assert page.selectbox(key="questions").value == str(data / "fort.jsonl")
+    assert FR.asked.format(count=2, unanswerable=1) in shown(page)
+    runs = page.selectbox(key="shown")
+    assert runs.options == [f"2026-01-01 10:00 · fort ({file.name})" for file in (second, first)]
+    page = runs.select(runs.options[1]).run()
+    assert page.selectbox(key="shown").value == str(first)
 
 
 # --- What goes wrong ------------------------------------------------------------------------

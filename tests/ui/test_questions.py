@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from rag.errors import CitadelleError
+from rag.answering import reply
+from rag.courtesies import Courtesy
+from rag.errors import CitadelleError, InvalidFilter
 from rag.types import Answer, Passage
 from tests.ui.conftest import (
     CANONICAL,
@@ -101,7 +103,23 @@ def test_abstention_shows_the_nearest_passages_as_perhaps(start: Start) -> None:
     markup = shown(page)
     assert "cit-notice-info" in markup and abstention.text in markup
     assert "Confiance" not in markup and "<mark" not in markup
-    assert [box.label for box in page.expander] == ["Peut-être dans ces passages"]
+    assert [box.label for box in page.expander] == [TEXTS["fr"].perhaps]
+    assert "ne sont pas une réponse" in TEXTS["fr"].perhaps
+    # How to ask again, as text.
+    assert "<li>Dites-le &lt;b&gt;autrement&lt;/b&gt;.</li>" in markup
+
+
+def test_a_courtesy_is_shown_without_what_belongs_to_answers(start: Start) -> None:
+    courtesy = reply("Bonjour", Courtesy("greeting", "fr"), [])
+    engine = FakeEngine(gives=courtesy)
+    page = start(engine)
+    page.chat_input[0].set_value("Bonjour").run()
+    markup = shown(page)
+    assert courtesy.text in markup
+    assert "Confiance" not in markup and TEXTS["fr"].passages not in markup
+    assert "cit-notice" not in markup and "cit-footer" not in markup
+    assert not page.expander
+    assert not [group for group in page.button_group if group.key == "verdict-1"]
 
 
 @pytest.mark.parametrize("question", ["  ", "\n"])
@@ -176,3 +194,108 @@ def test_a_quote_of_an_older_document_is_not_marked_in_a_newer_one(start: Start)
     page.chat_input[0].set_value("Que garde le fort ?").run()
     assert TEXTS["fr"].index_changed in shown(page)
     assert not page.exception
+
+
+# --- Filters ------------------------------------------------------------------------------
+
+MILL = "moulin.md"
+
+
+def two_notes(**more: str | tuple[str, ...]) -> FakeEngine:
+    """Return an engine with the note of the fort and one of a mill, which share no label."""
+    mill = replace(
+        document("Le moulin tourne.", MILL),
+        title="Le moulin",
+        metadata={"tags": ("eau",), "pays": "Niger", "type": "Public", **more},
+    )
+    return FakeEngine({NOTE: document(), MILL: mill})
+
+
+def test_filters_are_offered_with_the_values_that_there_are(start: Start) -> None:
+    page = start(two_notes())
+    offered = {box.key: (box.label, box.options) for box in page.selectbox}
+    assert offered == {
+        "filter-doc": ("Document", ["Le fort", "Le moulin"]),
+        "filter-type": ("Type", ["Public (1)"]),
+        "filter-tag": ("Étiquette", ["eau (1)", "fortifications (1)", "histoire (1)"]),
+        "filter-country": ("Pays", ["Niger (1)"]),
+    }
+    assert TEXTS["fr"].filters_in_force not in shown(page)
+
+
+def test_nothing_to_filter_is_offered_over_one_document(start: Start) -> None:
+    assert not start(FakeEngine()).selectbox
+
+
+def test_filters_are_combined_apply_to_what_follows_and_are_kept(start: Start) -> None:
+    engine = two_notes()
+    page = start(engine)
+    page.selectbox(key="filter-tag").set_value("histoire").run()
+    page.selectbox(key="filter-doc").set_value(NOTE).run()
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    page.chat_input[0].set_value("Depuis quand ?").run()
+    assert engine.filtered == [{"doc": NOTE, "tag": "histoire"}] * 2
+    # Beside the box, and with each of the two questions.
+    chip = '<span class="cit-chip">Étiquette\u00a0: histoire</span>'
+    assert shown(page).count(chip) == 3
+    # They survive another view and another language, and are cleared by one button.
+    page.button_group(key="view").set_value("documents").run()
+    page.button_group(key="view").set_value("questions").run()
+    page.button_group(key="language").set_value("en").run()
+    assert shown(page).count('<span class="cit-chip">Tag: histoire</span>') == 3
+    page.button(key="filters-clear").click().run()
+    assert shown(page).count('<span class="cit-chip">Tag: histoire</span>') == 2
+    assert page.selectbox(key="filter-tag").value is None
+    page.chat_input[0].set_value("Et maintenant ?").run()
+    assert engine.filtered[-1] == {}
+
+
+def test_a_new_conversation_begins_with_all_documents(start: Start) -> None:
+    engine = two_notes()
+    page = start(engine)
+    page.selectbox(key="filter-country").set_value("Niger").run()
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    page.button(key="new").click().run()
+    assert TEXTS["fr"].filters_in_force not in shown(page)
+    page.chat_input[0].set_value("Et ici ?").run()
+    assert engine.filtered == [{"country": "Niger"}, {}]
+
+
+def test_filters_that_match_nothing_are_said_and_nothing_is_lost(start: Start) -> None:
+    engine = two_notes()
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    engine.gives = InvalidFilter("No document matches the filter tag=eau, doc=note.md.")
+    page.selectbox(key="filter-tag").set_value("eau").run()
+    page.selectbox(key="filter-doc").set_value(NOTE).run()
+    page.chat_input[0].set_value("Depuis quand ?").run()
+    markup = shown(page)
+    assert TEXTS["fr"].filters_none in markup and "No document" not in markup
+    assert "Il garde la Meuse." in markup and "Depuis quand ?" in markup
+    assert page.selectbox(key="filter-tag").value == "eau"
+    # The same question is asked of all documents by one click; what is in force stays so.
+    engine.gives = None
+    page.button(key="everywhere-2").click().run()
+    assert engine.asked[-1] == ("Depuis quand ?", ["Que garde le fort ?"])
+    assert engine.filtered[-1] == {}
+    assert page.selectbox(key="filter-tag").value == "eau"
+
+
+def test_a_value_that_is_gone_is_no_longer_in_force(start: Start) -> None:
+    engine = two_notes(tags=("eau", "vent"))
+    page = start(engine)
+    page.selectbox(key="filter-tag").set_value("vent").run()
+    engine.documents = two_notes().documents
+    page.run()
+    assert page.selectbox(key="filter-tag").value is None
+    assert TEXTS["fr"].filters_in_force not in shown(page)
+
+
+def test_hostile_labels_of_filters_are_shown_as_text(start: Start) -> None:
+    engine = two_notes(tags=(HOSTILE,))
+    page = start(engine)
+    page.selectbox(key="filter-tag").set_value(HOSTILE).run()
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    text, tags = read(shown(page))
+    assert text.count(HOSTILE) == 2
+    assert not tags & {"script", "img", "iframe"}

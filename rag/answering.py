@@ -99,6 +99,11 @@ _LEAD_IN_SEVERAL: Mapping[str, str] = {
     "en": "According to the documents:",
     "nl": "Volgens de documenten:",
 }
+_LEAD_IN_DIFFERENT: Mapping[str, str] = {
+    "fr": "Les documents ne disent pas la même chose\u00a0:",
+    "en": "The documents do not say the same:",
+    "nl": "De documenten zeggen niet hetzelfde:",
+}
 _QUOTES: Mapping[str, tuple[str, str]] = {
     "fr": ("«\u00a0", "\u00a0»"),
     "en": ("“", "”"),
@@ -128,7 +133,11 @@ class Composer:
         tongue = self.default_language if language == "unknown" else language
         abstained = reading.answerability < self.threshold or not any(reading.spans)
         citations = [] if abstained else _citations(reading, documents)
-        text = ABSTENTION[tongue] if abstained else _text(tongue, citations, documents)
+        text = (
+            ABSTENTION[tongue]
+            if abstained
+            else _text(tongue, citations, documents, differ=reading.differ)
+        )
         short = ""
         if not abstained and reading.short is not None:
             number, span = reading.short
@@ -223,9 +232,16 @@ def _citations(reading: Reading, documents: Mapping[str, Document]) -> list[Cita
     return citations
 
 
-def _text(tongue: str, citations: Sequence[Citation], documents: Mapping[str, Document]) -> str:
+def _text(
+    tongue: str,
+    citations: Sequence[Citation],
+    documents: Mapping[str, Document],
+    *,
+    differ: bool,
+) -> str:
     titles = list(dict.fromkeys(citation.title for citation in citations))
-    lead = _LEAD_IN if len(titles) == 1 else _LEAD_IN_SEVERAL
+    several = _LEAD_IN_DIFFERENT if differ else _LEAD_IN_SEVERAL
+    lead = _LEAD_IN if len(titles) == 1 and not differ else several
     lines = [lead[tongue].format(title=titles[0])]
     for citation in citations:
         document = documents[citation.doc_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import takewhile
@@ -11,6 +12,7 @@ from rag.confidence import answerability
 from rag.encoder import Encoder
 from rag.evidence import Documents, Evidence, EvidenceFinder
 from rag.index import Index
+from rag.lexical import fold
 from rag.questions import asked_for, wants_list
 from rag.reranking import ReaderStage
 from rag.short_answers import short_answer
@@ -23,6 +25,11 @@ _NEARLY_AS_GOOD = 0.0003
 _NEARLY_AS_GOOD_LIST = 0.01
 _MOST_UNITS = 3
 _SHORTEST_LIST = 2
+# How sure the trained reader must be of two documents to show both: the logit of relevance, and
+# the logarithm of the probability of the words that it points at.
+_SURE_RELEVANCE = 2.0
+_SURE_SPAN = math.log(0.25)
+_PAIR = 2
 _CONTINUES = re.compile(
     r"(?:Ces|Celles-ci|Ceux-ci|Parmi (?:ces|eux|elles)|Il s'agit|Cela comprend)\b"
 )
@@ -89,18 +96,72 @@ class EvidenceReader:
         for number in range(len(ranking.hits)):
             mine = sorted((e for e in chosen if e.passage == number), key=lambda e: e.unit.start)
             spans.append(_quoted(mine, documents))
+        differ = _differ(focus, chosen, documents)
         return Reading(
             passages=ranking.hits,
             spans=tuple(spans),
             answerability=answerability(question, focus, evidence, chosen, documents),
-            short=_short(focus, evidence[0], chosen, documents),
+            short=None if differ else _short(focus, evidence[0], chosen, documents),
+            differ=differ,
         )
 
 
 def choose(question: str, evidence: Sequence[Evidence], documents: Documents) -> list[Evidence]:
     """Return the units that are quoted, of all units, best first: one, a whole list, or a few."""
-    return _whole_list(question, evidence, documents) or _close_to_best(
-        question, evidence, documents
+    listed = _whole_list(question, evidence, documents)
+    if listed:
+        return listed
+    chosen = _close_to_best(question, evidence, documents)
+    return [*chosen, *_elsewhere(question, evidence, chosen, documents)]
+
+
+def _elsewhere(
+    question: str, evidence: Sequence[Evidence], chosen: Sequence[Evidence], documents: Documents
+) -> list[Evidence]:
+    """Return the unit of another document that answers as surely as the best one.
+
+    One that says the same is a second source; of dates and numbers one that says something
+    else is shown as well, for nobody but the person who asks can tell which holds.
+    """
+    best = evidence[0]
+    # The row of a card is its document's word on itself, and needs no second.
+    row = best.unit.kind in ("fact", "property")
+    if row or len(chosen) > 1 or not _points_surely(best):
+        return []
+    said = fold(_pointed_at(best, documents))
+    for other in evidence:
+        if other.hit.chunk.doc_id == best.hit.chunk.doc_id or not _points_surely(other):
+            continue
+        says = fold(_pointed_at(other, documents))
+        if says == said or (says != "" and _at_odds(question, said, says)):
+            return [other]
+    return []
+
+
+def _points_surely(evidence: Evidence) -> bool:
+    read = evidence.read
+    return read is not None and read.relevance > _SURE_RELEVANCE and read.span > _SURE_SPAN
+
+
+def _pointed_at(evidence: Evidence, documents: Documents) -> str:
+    plain = documents[evidence.hit.chunk.doc_id].plain
+    found = evidence.read and whole_words(plain, evidence.read.start, evidence.read.end)
+    return plain[slice(*found)] if found else ""
+
+
+def _at_odds(question: str, said: str, says: str) -> bool:
+    """Return whether two answers to a question for a date or a number have no number in common."""
+    one, other = (set(re.findall(r"\d+", text)) for text in (said, says))
+    return asked_for(question) in ("date", "number") and bool(one and other) and not one & other
+
+
+def _differ(question: str, chosen: Sequence[Evidence], documents: Documents) -> bool:
+    """Return whether the chosen units give different dates or numbers."""
+    if len(chosen) != _PAIR or not all(map(_points_surely, chosen)):
+        return False
+    said, says = (fold(_pointed_at(e, documents)) for e in chosen)
+    return chosen[0].hit.chunk.doc_id != chosen[1].hit.chunk.doc_id and _at_odds(
+        question, said, says
     )
 
 

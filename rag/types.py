@@ -256,13 +256,15 @@ class Reading:
 
     `spans[i]` are the supporting units of `passages[i]`, in reading order and in
     plain offsets of its document. `short` is the short answer as the index of its
-    passage and its span, where one can be told. `answerability` is in [0, 1].
+    passage and its span, where one can be told. `answerability` is in [0, 1]. `differ` tells
+    that the units are of two documents which say different things.
     """
 
     passages: tuple[ScoredChunk, ...]
     spans: tuple[tuple[Span, ...], ...]
     answerability: float
     short: tuple[int, Span] | None = None
+    differ: bool = False
 
 
 @dataclass(frozen=True, slots=True)

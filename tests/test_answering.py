@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -166,6 +167,19 @@ def test_abstention_of_an_unclear_language_is_in_the_default_one() -> None:
         composer = Composer(default_language=language, threshold=0.5)
         answer = composer.compose("BCC", "unknown", unsure, DOCUMENTS)
         assert (answer.language, answer.text) == ("unknown", ABSTENTION[language])
+
+
+@pytest.mark.parametrize(
+    ("language", "lead"),
+    [
+        ("fr", "Les documents ne disent pas la même chose\u00a0:"),
+        ("en", "The documents do not say the same:"),
+        ("nl", "De documenten zeggen niet hetzelfde:"),
+    ],
+)
+def test_documents_that_differ_are_said_to(language: Language, lead: str) -> None:
+    read = replace(reading((SENTENCE,), ("une ligne.",)), differ=True)
+    assert compose(read, language).text.splitlines()[0] == lead
 
 
 def test_the_threshold_is_not_below() -> None:

@@ -440,6 +440,44 @@ def test_an_irrelevant_passage_makes_unsure() -> None:
     assert 0 <= unsure < sure <= 1
 
 
+FIFTY = "# Un\n\nLe bureau fut ouvert en 1950."
+FIFTY_TOO = "# Deux\n\nEn 1950 le bureau ouvre."
+SIXTY = "# Trois\n\nLe bureau fut ouvert en 1960."
+
+
+def test_a_second_document_that_says_the_same_is_quoted_too() -> None:
+    desk = Desk(FIFTY, FIFTY_TOO, MISSIONS, trained=Finger("19"))
+    reading = desk.read("En quelle année le bureau fut-il ouvert ?")
+    assert sorted(desk.quoted(reading)) == [
+        "En 1950 le bureau ouvre.",
+        "Le bureau fut ouvert en 1950.",
+    ]
+    assert desk.short(reading) == "1950"
+    assert not reading.differ
+
+
+def test_documents_that_give_different_years_are_both_shown() -> None:
+    desk = Desk(FIFTY, SIXTY, trained=Finger("19"))
+    reading = desk.read("En quelle année le bureau fut-il ouvert ?")
+    assert sorted(desk.quoted(reading)) == [
+        "Le bureau fut ouvert en 1950.",
+        "Le bureau fut ouvert en 1960.",
+    ]
+    assert reading.differ
+    # Neither is the answer.
+    assert reading.short is None
+
+
+def test_different_words_are_no_contradiction() -> None:
+    desk = Desk("# Un\n\nIl est grand.", "# Deux\n\nIl est grandiose.", trained=Finger("grand"))
+    assert not desk.read("Comment est-il ?").differ
+
+
+def test_one_document_does_not_contradict_itself() -> None:
+    desk = Desk("# Un\n\nOuvert en 1950.\n\n# Autre\n\nFermé en 1960.", trained=Finger("19"))
+    assert not desk.read("En quelle année ?").differ
+
+
 @pytest.mark.parametrize(
     ("text", "span", "words"),
     [

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from rag.config import load_settings
+from rag.config import NO_READER, load_settings
 from rag.errors import CitadelleError
 
 if TYPE_CHECKING:
@@ -390,6 +390,7 @@ def _explanation_lines(explanation: Explanation) -> Iterator[str]:
         "words": "words",
         "repeated": "says what a better passage says",
         "reader": "reading",
+        "unread": "not read",
     }
     parts = (f"{names[name]} {value:+.3f}" for name, value in explanation.parts.items())
     line = ", ".join(parts)
@@ -478,7 +479,7 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     yield "Settings", True, f"corpus {settings.corpus}, index {settings.index}"
     from rag.encoder import open_encoder
     from rag.index import Index, is_stale
-    from rag.pipeline import Citadelle
+    from rag.pipeline import Citadelle, open_stages
 
     try:
         begin = time.perf_counter()
@@ -505,5 +506,18 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     )
     for entry in opened.skipped:
         yield "Document", False, f"{entry.path}: {entry.reason}"
-    answer = Citadelle(settings, encoder, opened).ask("Quel est le sujet du premier chapitre ?")
+    try:
+        second, reading = open_stages(settings, encoder)
+    except CitadelleError as error:
+        yield "Reader", False, str(error)
+        return
+    if reading is not None:
+        yield "Reader", True, reading.reader.name
+    elif settings.reader == NO_READER:
+        yield "Reader", True, "none, as set"
+    else:
+        yield "Reader", True, f"none: the bundled one does not fit the encoder {encoder.name}"
+    answer = Citadelle(settings, encoder, opened, second, reading).ask(
+        "Quel est le sujet du premier chapitre ?"
+    )
     yield "Answering", True, f"one question took {answer.timings['total_ms']:.0f} ms"

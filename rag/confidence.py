@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 
-from rag.evidence import ASKED_ROW, SPAN_FLOOR, Documents, Evidence, subjects
+from rag.evidence import ASKED_ROW, Documents, Evidence, subjects
 from rag.lexical import surface_tokens
 from rag.questions import asked_for, lacks_form, names
 from rag.types import Document, ScoredChunk
@@ -32,13 +32,12 @@ _NO_NAME = 3.0
 # The row of a card on something that the question does not name.
 _OTHER_SUBJECT = 2.0
 # The same where the trained reader says how sure it is, fitted by `training/calibrate.py`.
-_READ_INTERCEPT = 0.0
-_READ_LEAD = 10.0
+_READ_INTERCEPT = -1.0
+_READ_LEAD = 22.0
 READ_LEAD_CAP = 0.2
-_READ_NEAR = 10.0
-_READ_RELEVANCE = 0.5
+_READ_NEAR = 12.0
+_READ_RELEVANCE = 0.35
 _READ_RELEVANCE_RANGE = 8.0
-_READ_SPAN = 0.2
 
 
 def answerability(
@@ -55,15 +54,19 @@ def answerability(
     unit could hold what is asked for: a sum, a date, a name, and the names that the
     question itself mentions.
     """
-    logit = _sureness(evidence, chosen) - taken_away(question, focus, chosen, documents)
+    logit = _sureness(evidence, chosen) - taken_away(question, focus, evidence, chosen, documents)
     return 1 / (1 + math.exp(-logit))
 
 
 def taken_away(
-    question: str, focus: str, chosen: Sequence[Evidence], documents: Documents
+    question: str,
+    focus: str,
+    evidence: Sequence[Evidence],
+    chosen: Sequence[Evidence],
+    documents: Documents,
 ) -> float:
     """Return what words and forms take away from the logit of the confidence."""
-    best = chosen[0]
+    best = evidence[0]
     text = " ".join(documents[e.hit.chunk.doc_id].plain[e.unit.start : e.unit.end] for e in chosen)
     row = best.unit.kind in ("fact", "property")
     no_shared_word = _NO_SHARED_WORD_FOREIGN if best.foreign else _NO_SHARED_WORD
@@ -81,7 +84,7 @@ def taken_away(
 
 def _sureness(evidence: Sequence[Evidence], chosen: Sequence[Evidence]) -> float:
     """Return the part of the logit that scores give, before what words and forms take away."""
-    lead, near, relevance, span = sureness_features(evidence, chosen)
+    lead, near, relevance = sureness_features(evidence, chosen)
     if evidence[0].read is None:
         return _INTERCEPT + _LEAD * min(lead, _LEAD_CAP) + _NEAR * near
     return (
@@ -89,21 +92,20 @@ def _sureness(evidence: Sequence[Evidence], chosen: Sequence[Evidence]) -> float
         + _READ_LEAD * min(lead, READ_LEAD_CAP)
         + _READ_NEAR * near
         + _READ_RELEVANCE * relevance
-        + _READ_SPAN * span
     )
 
 
 def sureness_features(
     evidence: Sequence[Evidence], chosen: Sequence[Evidence]
-) -> tuple[float, float, float, float]:
-    """Return lead, nearness, relevance and span of an answer.
+) -> tuple[float, float, float]:
+    """Return lead, nearness and relevance of an answer.
 
     The lead is how far the best unit is ahead of those that were not chosen, from 0 and not
     capped; nearness is the cosine of question and passage less the middle of its kind;
-    relevance and span are the highest of the chosen units, clipped, 0 without a trained reader.
+    relevance is the highest of the chosen units, clipped, 0 without a trained reader.
     """
     best = evidence[0]
-    ids = {id(e) for e in chosen}
+    ids = {id(e) for e in (best, *chosen)}
     others = [e.score for e in evidence if id(e) not in ids]
     lead = max(best.score - max(others), 0.0) if others else math.inf
     middle = _NEAR_MIDDLE_FOREIGN if best.foreign else _NEAR_MIDDLE
@@ -111,8 +113,7 @@ def sureness_features(
     read = [e.read for e in chosen if e.read is not None]
     reach = _READ_RELEVANCE_RANGE
     relevance = max((min(max(r.relevance, -reach), reach) for r in read), default=0.0)
-    span = max((max(r.span, SPAN_FLOOR) for r in read), default=0.0)
-    return lead, near, relevance, span
+    return lead, near, relevance
 
 
 def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:

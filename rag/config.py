@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         "Hugging Face hub (downloaded once).",
     )
     reader: str = Field(
-        NO_READER,
+        BUNDLED_READER,
         min_length=1,
         description="What reads the passages: 'bundled' (the trained reader, no download), 'none' "
         "(sentences are chosen by similarity), a folder, or a name on the hub of a model for "
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         description="Cross-encoder that puts the best passages in order once more: a folder, or a "
         "name on the Hugging Face hub (downloaded once). Empty means none.",
     )
-    read_passages: int = Field(5, ge=1, le=50, description="Passages that are read for an answer.")
+    read_passages: int = Field(8, ge=1, le=50, description="Passages that are read for an answer.")
     abstain_below: float = Field(
         0.5, ge=0.0, le=1.0, description="Abstain when the confidence is below this."
     )

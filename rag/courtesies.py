@@ -7,7 +7,7 @@ else in it is a question.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -110,8 +110,8 @@ _ASSISTANT: Final = {
     r"|(?:kan je|kun je|kunt u) (?:me|mij|ons) helpen"
     r"|hoe (?:werk je|werkt u)|help(?: me| mij)?",
 }
-# What the documents are called; `{docs}` is for those of the assistant, `{files}` for any: the
-# sources of a law are no business of ours.
+# What the documents are called; `{docs}` is for those of the assistant, `{files}` for those said
+# to be indexed or there: the documents to bring to the town hall are no business of ours.
 _DOCUMENTS: Final = {
     "fr": r"(?:documents|sources|fichiers|donnees|textes)",
     "en": r"(?:documents|sources|files|data|texts)",
@@ -126,47 +126,46 @@ _CORPUS: Final = {
     "fr": r"(?:quels|quelles) {docs} (?:as tu|avez vous|tu as|vous avez|connais tu|connaissez vous"
     r"|utilises tu|utilisez vous|peux tu lire|as tu lus|avez vous lus|consultes tu"
     r"|consultez vous)"
-    r"|(?:quels|quelles) {files} (?:sont (?:disponibles|indexes)|y a t il)"
-    r"|(?:quels|quelles) sont (?:(?:tes|vos) {docs}|les {files})(?: (?:disponibles|indexes"
-    r"|que tu as|que vous avez|que tu utilises|que vous utilisez))?"
-    r"|(?:c est quoi|montre moi|montrez moi|liste|listez) (?:(?:tes|vos) {docs}|les {files})"
-    r"|(?:tes|vos) {docs}|liste des {files}"
-    r"|combien de {docs} (?:as tu|avez vous|tu as|vous avez)|combien de {files} y a t il"
+    r"|(?:quels|quelles) {files} sont (?:disponibles|indexes)"
+    r"|(?:quels|quelles) sont (?:(?:tes|vos) {docs}|les {files} (?:disponibles|indexes"
+    r"|que tu as|que vous avez|que tu utilises|que vous utilisez))"
+    r"|(?:c est quoi|montre moi|montrez moi|liste|listez) (?:tes|vos) {docs}"
+    r"|(?:tes|vos) {docs}|liste des {files} indexes"
+    r"|combien de {docs} (?:as tu|avez vous|tu as|vous avez)"
     r"|(?:as tu|avez vous|tu as) combien de {docs}"
     r"|sur (?:quels|quelles) {docs} (?:te bases tu|vous basez vous|tu te bases|vous vous basez"
     r"|t appuies tu|vous appuyez vous)"
     r"|(?:d ou|de quels {docs}) (?:viennent|proviennent) (?:tes|vos) (?:reponses|informations)"
-    r"|(?:de quoi parlent|que contiennent|que disent|qu y a t il dans)"
-    r" (?:(?:tes|vos) {docs}|(?:les|ces) {files})"
+    r"|(?:de quoi parlent|que contiennent|que disent|qu y a t il dans) (?:tes|vos) {docs}"
     r"|que sais tu|que savez vous|qu est ce que tu sais|qu est ce que vous savez|tu sais quoi"
-    r"|(?:de quoi|sur quoi) (?:puis je|peut on) (?:te |vous )?(?:parler|interroger|questionner)"
-    r"|(?:que|quoi) (?:puis je|peut on) (?:te |vous )?demander"
+    r"|(?:de quoi|sur quoi) (?:puis je|peut on) (?:te |vous )(?:parler|interroger|questionner)"
+    r"|(?:que|quoi) (?:puis je|peut on) (?:te |vous )demander"
     r"|quelles questions (?:puis je|peut on) (?:te |vous )?poser",
     "en": r"(?:what|which) {docs} (?:do you (?:have|use|know|read)|have you (?:got|read)"
     r"|can you (?:read|search)|are you (?:using|based on))"
-    r"|(?:what|which) {files} are (?:there|available|indexed)"
-    r"|what are (?:your {docs}|the {files})|what is your (?:source|data|corpus)"
-    r"|(?:show|list)(?: me)? (?:all )?(?:your {docs}|the {files})|your {docs}|list of {files}"
-    r"|how many {docs} (?:do you (?:have|know)|have you got)|how many {files} are there"
-    r"|what (?:is|s) in (?:your {docs}|(?:the|these) {files})"
-    r"|what do (?:your {docs}|(?:the|these) {files}) (?:contain|say|talk about|cover)"
-    r"|what are (?:your {docs}|(?:the|these) {files}) about"
+    r"|(?:what|which) {files} are (?:available|indexed)"
+    r"|what are your {docs}|what is your (?:source|data|corpus)"
+    r"|(?:show|list)(?: me)? (?:all )?your {docs}|your {docs}|list of indexed {files}"
+    r"|how many {docs} (?:do you (?:have|know)|have you got)"
+    r"|what (?:is|s) in your {docs}"
+    r"|what do your {docs} (?:contain|say|talk about|cover)"
+    r"|what are your {docs} about"
     r"|where do your (?:answers|facts|information) come from"
     r"|where do you get your (?:answers|facts|information)(?: from)?"
-    r"|what do you know(?: about)?|what (?:questions )?can (?:i|we) ask(?: you)?(?: about)?",
+    r"|what do you know(?: about)?|what (?:questions )?can (?:i|we) ask you(?: about)?",
     "nl": r"(?:welke|wat voor) {docs} (?:heb je|heb jij|hebt u|heeft u|ken je|kent u|gebruik je"
     r"|gebruikt u|lees je|doorzoek je|raadpleeg je)"
-    r"|welke {files} (?:zijn er|zijn beschikbaar)"
-    r"|wat zijn (?:(?:je|jouw|uw) {docs}|de {files})"
-    r"|(?:toon|geef)(?: me| mij)? (?:(?:je|jouw|uw) {docs}|de {files})"
-    r"|(?:je|jouw|uw) {docs}|lijst van(?: de)? {files}"
-    r"|hoeveel {docs} (?:heb je|heb jij|hebt u|heeft u|ken je)|hoeveel {files} zijn er"
-    r"|wat staat er in (?:(?:je|jouw|uw) {docs}|(?:de|deze) {files})"
-    r"|waarover gaan (?:(?:je|jouw|uw) {docs}|(?:de|deze) {files})"
-    r"|waar gaan (?:(?:je|jouw|uw) {docs}|(?:de|deze) {files}) over"
+    r"|welke {files} zijn (?:beschikbaar|geindexeerd)"
+    r"|wat zijn (?:je|jouw|uw) {docs}"
+    r"|(?:toon|geef)(?: me| mij)? (?:je|jouw|uw) {docs}"
+    r"|(?:je|jouw|uw) {docs}"
+    r"|hoeveel {docs} (?:heb je|heb jij|hebt u|heeft u|ken je)"
+    r"|wat staat er in (?:je|jouw|uw) {docs}"
+    r"|waarover gaan (?:je|jouw|uw) {docs}"
+    r"|waar gaan (?:je|jouw|uw) {docs} over"
     r"|waar komen (?:je|jouw|uw) antwoorden vandaan|waar haal je (?:je|jouw) antwoorden vandaan"
     r"|op welke {docs} (?:baseer je je|baseert u zich)"
-    r"|wat weet (?:je|jij|u)(?: allemaal)?|wat kan ik (?:je |jou |u )?(?:allemaal )?vragen",
+    r"|wat weet (?:je|jij|u)(?: allemaal)?|wat kan ik (?:je |jou |u )(?:allemaal )?vragen",
 }
 
 # What may stand between clauses and says nothing by itself.
@@ -197,7 +196,8 @@ _WEIGHTS: Final[Mapping[CourtesyKind, int]] = {
 }
 # The longest message that is looked at, in characters; a courtesy is short.
 _LONGEST: Final = 200
-_NOT_WORDS: Final = re.compile(r"[^a-z0-9]+")
+_LONGEST_ACRONYM: Final = 4
+_NOT_WORDS: Final = re.compile(r"[\W_]+")
 
 # Thanks as they are typed around a question.
 _THANKED: Final = (
@@ -214,29 +214,30 @@ _QUESTION_WORDS: Final = (
 
 def courtesy(message: str) -> Courtesy | None:
     """Return what courtesy a message is, or None when it asks something of the documents."""
-    if len(message) > _LONGEST:
+    # DAG is an acronym, not a Dutch greeting.
+    acronym = message.strip().isupper() and len(message.strip()) <= _LONGEST_ACRONYM
+    if acronym or len(message) > _LONGEST:
         return None
-    text = _NOT_WORDS.sub(" ", fold(message)).strip()
+    words = _NOT_WORDS.sub(" ", fold(message)).split()
     best: Courtesy | None = None
-    position = 0
-    while position < len(text):
-        match = _clauses().match(text, position)
-        if match is None:
+    while words:
+        found, length = _clause(words)
+        if length == 0:
             return None
-        found = _named(match.lastgroup or "")
         if found and (best is None or _WEIGHTS[found.kind] >= _WEIGHTS[best.kind]):
             best = found
-        position = match.end()
+        words = words[length:]
     return best
 
 
-def _named(group: str) -> Courtesy | None:
-    """Return the courtesy that a group of `_clauses` stands for; fillers stand for none."""
-    for kind in _KINDS:
-        for language in _LANGUAGES:
-            if group == f"{kind}_{language}":
-                return Courtesy(kind, language)
-    return None
+def _clause(words: Sequence[str]) -> tuple[Courtesy | None, int]:
+    """Return the longest clause at the beginning, and its words: 0 for none, fillers are None."""
+    for length in range(len(words), 0, -1):
+        text = " ".join(words[:length])
+        for meaning, pattern in _clauses():
+            if pattern.fullmatch(text):
+                return meaning, length
+    return None, 0
 
 
 def bare_question(message: str) -> str:
@@ -254,17 +255,17 @@ def bare_question(message: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _clauses() -> re.Pattern[str]:
-    """Return what matches one clause at a position, its kind and language as the group's name."""
-    groups = []
-    for kind, patterns in (*_KINDS.items(), ("filler", _FILLERS)):
-        for language in _LANGUAGES:
-            clause = patterns[language]
-            clause = clause.replace("{docs}", _DOCUMENTS[language])
+def _clauses() -> tuple[tuple[Courtesy | None, re.Pattern[str]], ...]:
+    """Return what matches one whole clause, with what it is; fillers say nothing."""
+    clauses: list[tuple[Courtesy | None, re.Pattern[str]]] = []
+    for language in _LANGUAGES:
+        called = f"(?: (?:{_CALLED[language]}))*"
+        meanings = [(Courtesy(kind, language), _KINDS[kind]) for kind in _KINDS]
+        for meaning, patterns in (*meanings, (None, _FILLERS)):
+            clause = patterns[language].replace("{docs}", _DOCUMENTS[language])
             clause = clause.replace("{files}", _FILES[language])
-            called = f"(?: (?:{_CALLED[language]}))*"
-            groups.append(f"(?P<{kind}_{language}>(?:{clause}){called})")
-    return re.compile(f"(?:{'|'.join(groups)})(?: |$)")
+            clauses.append((meaning, re.compile(f"(?:{clause}){called}")))
+    return tuple(clauses)
 
 
 @lru_cache(maxsize=1)

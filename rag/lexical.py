@@ -42,6 +42,7 @@ _K1 = 1.2
 _B = 0.75
 
 _STEMMERS: dict[str, str] = {"fr": "french", "en": "english", "nl": "dutch"}
+_TODAY = re.compile(r"\baujourd['’]hui\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:-\w+)*")
 _TYPED = re.compile(r"[^\W_]+")
 _LETTERS_DIGITS = re.compile(r"^([a-z]+)(\d+)$")
@@ -288,8 +289,8 @@ class LexicalIndex:
     def unknown_words(self, question: str, language: Language) -> list[str]:
         """Return the words of a question that no passage has in any form, as they were typed.
 
-        Of a question in another language than all passages only names, acronyms and numbers
-        are looked at, which it could share with them.
+        Of a question in another language than all passages only acronyms and numbers are
+        looked at: names are translated.
         """
         languages = set(self._languages.tolist())
         own = language == "unknown" or language in languages
@@ -301,10 +302,11 @@ class LexicalIndex:
             for word in surface_tokens(term.origin)
         }
         unknown: dict[str, str] = {}
-        for match in _WORD.finditer(question):
+        # The one common word with an apostrophe inside.
+        for match in _WORD.finditer(_TODAY.sub(" ", question)):
             word = match.group()
             tokens = content_words(word, language)
-            if not tokens or joined.intersection(tokens) or not (own or _is_name(question, match)):
+            if not tokens or joined.intersection(tokens) or not (own or _is_code(word)):
                 continue
             if not any(self.terms(word, language, other) for other in languages):
                 unknown.setdefault(fold(word), word)
@@ -408,12 +410,8 @@ def _postings(index: bm25s.BM25 | None, token: str) -> tuple[NDArray[np.int32], 
     return index.scores["indices"][start:end], index.scores["data"][start:end]
 
 
-def _is_name(text: str, match: re.Match[str]) -> bool:
-    word = match.group()
-    if any(character.isupper() for character in word[1:]) or any(map(str.isdigit, word)):
-        return True
-    before = text[: match.start()].rstrip()
-    return word[0].isupper() and bool(before) and before[-1] not in ".?!"
+def _is_code(word: str) -> bool:
+    return any(map(str.isdigit, word)) or (len(word) > 1 and word.isupper())
 
 
 def _term(

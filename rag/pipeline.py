@@ -26,7 +26,7 @@ from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.span_model import open_span_reader
 from rag.types import Answer, Document, Facet, Language, Ranking, Skipped, Source, Turn
 
-__all__ = ["Citadelle"]
+__all__ = ["Citadelle", "open_stages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,19 @@ class _Live:
     index: Index
     retriever: HybridRetriever
     reader: EvidenceReader
+    facets: tuple[Facet, ...]
+
+
+def open_stages(
+    settings: Settings, encoder: Encoder
+) -> tuple[SecondStage | None, ReaderStage | None]:
+    """Open what orders the best passages once more, and what reads them; often the same.
+
+    Raises `RerankerError` and `ReaderError`.
+    """
+    trained = open_span_reader(settings, encoder)
+    reading = ReaderStage(trained, settings.read_passages) if trained is not None else None
+    return open_cross_encoder(settings) or reading, reading
 
 
 class Citadelle:
@@ -76,9 +89,7 @@ class Citadelle:
         """
         in_force = load_settings(corpus=corpus, index=index, **settings)
         encoder = open_encoder(in_force, progress)
-        trained = open_span_reader(in_force, encoder)
-        reading = ReaderStage(trained, in_force.read_passages) if trained is not None else None
-        second = open_cross_encoder(in_force) or reading
+        second, reading = open_stages(in_force, encoder)
         update = update or corpus is not None
         try:
             opened = Index.open(in_force, encoder)
@@ -123,6 +134,7 @@ class Citadelle:
                 candidates=self.settings.candidates,
             ),
             EvidenceReader(self.encoder, index, self._reading),
+            facets(index.documents),
         )
 
     @property
@@ -227,7 +239,11 @@ class Citadelle:
         abstain_below: float | None = None,
     ) -> Answer:
         reading = live.reader.read(
-            asked, language, ranking, live.index.documents, focus=_focus(asked, question)
+            asked,
+            language,
+            ranking,
+            live.index.documents,
+            focus=_focus(asked, bare_question(question)),
         )
         threshold = self.settings.abstain_below if abstain_below is None else abstain_below
         composer = Composer(self.settings.language, threshold)
@@ -294,7 +310,7 @@ class Citadelle:
 
     def facets(self) -> tuple[Facet, ...]:
         """Return what the documents can be filtered by: keys and values of `filters`."""
-        return facets(self._live.index.documents)
+        return self._live.facets
 
     def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
         text = " ".join(question.split())

@@ -30,10 +30,16 @@ _SHORTEST_LIST = 2
 _SURE_RELEVANCE = 2.0
 _SURE_SPAN = math.log(0.25)
 _PAIR = 2
+_ROWS = ("fact", "property")
+_NUMBER = re.compile(r"\d+(?:,\d+)?")
+# The blank or point between the digits of "1 500" and "1.500".
+_GROUPED = re.compile(r"(?<=\d)[ .\u00a0\u202f](?=\d{3}(?!\d))")
+_YEAR = 4
 _CONTINUES = re.compile(
     r"(?:Ces|Celles-ci|Ceux-ci|Parmi (?:ces|eux|elles)|Il s'agit|Cela comprend)\b"
 )
 _AROUND_BEFORE = " \n\t\u00a0\u202f,;:.!?-–—"
+_MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _AROUND_AFTER = " \n\t\u00a0\u202f,;:.!?–—"
 
 
@@ -125,15 +131,15 @@ def _elsewhere(
     """
     best = evidence[0]
     # The row of a card is its document's word on itself, and needs no second.
-    row = best.unit.kind in ("fact", "property")
-    if row or len(chosen) > 1 or not _points_surely(best):
+    if best.unit.kind in _ROWS or len(chosen) > 1 or not _points_surely(best):
         return []
     said = fold(_pointed_at(best, documents))
-    for other in evidence:
-        if other.hit.chunk.doc_id == best.hit.chunk.doc_id or not _points_surely(other):
+    for other in evidence if said else ():
+        same_document = other.hit.chunk.doc_id == best.hit.chunk.doc_id
+        if same_document or other.unit.kind in _ROWS or not _points_surely(other):
             continue
         says = fold(_pointed_at(other, documents))
-        if says == said or (says != "" and _at_odds(question, said, says)):
+        if says == said or _at_odds(question, said, says):
             return [other]
     return []
 
@@ -150,9 +156,16 @@ def _pointed_at(evidence: Evidence, documents: Documents) -> str:
 
 
 def _at_odds(question: str, said: str, says: str) -> bool:
-    """Return whether two answers to a question for a date or a number have no number in common."""
-    one, other = (set(re.findall(r"\d+", text)) for text in (said, says))
-    return asked_for(question) in ("date", "number") and bool(one and other) and not one & other
+    """Return whether two answers to a question for a date or a number have no number in common.
+
+    Dates are compared by their years where both have one.
+    """
+    asks = asked_for(question)
+    one, other = (set(_NUMBER.findall(_GROUPED.sub("", text))) for text in (said, says))
+    if asks == "date":
+        years = [{number for number in numbers if len(number) == _YEAR} for numbers in (one, other)]
+        one, other = years if all(years) else (one, other)
+    return asks in ("date", "number") and bool(one and other) and not one & other
 
 
 def _differ(question: str, chosen: Sequence[Evidence], documents: Documents) -> bool:
@@ -245,9 +258,7 @@ def _short(
     document = documents[best.hit.chunk.doc_id]
     alone = len(chosen) == 1
     ruled = alone and (
-        best.read is None
-        or best.unit.kind in ("fact", "property")
-        or asked_for(question) == "expansion"
+        best.read is None or best.unit.kind in _ROWS or asked_for(question) == "expansion"
     )
     found = short_answer(question, best.unit, document) if ruled else None
     listed = len(chosen) > 1 and (wants_list(question) or _introduces(best, documents))
@@ -262,7 +273,7 @@ def whole_words(text: str, start: int, end: int) -> tuple[int, int] | None:
         start -= 1
     while 0 < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
         end += 1
-    while start < end and text[start] in _AROUND_BEFORE:
+    while start < end and text[start] in _AROUND_BEFORE and not _MINUS.match(text, start):
         start += 1
     while start < end and text[end - 1] in _AROUND_AFTER:
         end -= 1

@@ -22,7 +22,7 @@ Documents = Mapping[str, Document]
 
 # What the logit of the reader's relevance adds to the fused score, and where it is cut off:
 # beyond, more is not surer. Chosen by `training/calibrate.py`.
-_RELEVANCE = 0.012
+_RELEVANCE = 0.015
 RELEVANCE_RANGE = 8.0
 # Passages whose scores are kept: those of a few questions.
 _REMEMBERED = 200
@@ -93,13 +93,14 @@ class ReaderStage:
 
         Those that it does not read count as irrelevant to it.
         """
-        found = self.scores(question, hits[: self.depth], documents)
-        relevance = [relevance_part(scores.relevance) for scores in found]
-        relevance += [relevance_part(-RELEVANCE_RANGE)] * (len(hits) - len(found))
-        moved = [
-            replace(hit, score=hit.score + part, relevance=part)
-            for hit, part in zip(hits, relevance, strict=True)
-        ]
+        moved = []
+        for hit, scores in zip(
+            hits, self.scores(question, hits[: self.depth], documents), strict=False
+        ):
+            part = relevance_part(scores.relevance)
+            moved.append(replace(hit, score=hit.score + part, relevance=part))
+        least = relevance_part(-RELEVANCE_RANGE)
+        moved += [replace(hit, score=hit.score + least) for hit in hits[self.depth :]]
         moved.sort(key=lambda hit: (-hit.score, hit.rank))
         return [replace(hit, rank=rank) for rank, hit in enumerate(moved, start=1)]
 

@@ -49,6 +49,7 @@ _FIRST_ACROSS_LANGUAGES = 0.045
 _SHINGLE = 4
 _NEARLY_THE_SAME = 0.8
 _REPEATED = 0.05
+_ROUNDING = 1e-4
 
 # Names for the same filter, as people type them and as notes have them.
 _FILTER_NAMES = {
@@ -68,8 +69,9 @@ _FACETS = ("doc", "language", "type", "tag", "country")
 class Explanation:
     """Why a passage stands where it does.
 
-    `parts` are what its score is the sum of, before a second stage; `terms` the words that it
-    was found by, with what each adds to its BM25, best first.
+    `parts` are what its score is the sum of, the reader's part and what a passage loses that it
+    did not read included; a cross-encoder only gives the scores out anew. `terms` are the words
+    that it was found by, with what each adds to its BM25, best first.
     """
 
     hit: ScoredChunk
@@ -366,6 +368,8 @@ def _parts(hit: ScoredChunk) -> dict[str, float]:
         parts["repeated"] = -_REPEATED
     if hit.relevance is not None:
         parts["reader"] = hit.relevance
+    elif hit.rerank is None and hit.score < (unread := sum(parts.values())) - _ROUNDING:
+        parts["unread"] = hit.score - unread
     return parts
 
 

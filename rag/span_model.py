@@ -60,6 +60,7 @@ VECTORS = (
     "output.LayerNorm.weight",
     "output.LayerNorm.bias",
 )
+_BACKBONE = "multilingual-e5-small"
 _QUESTION_TOKENS = 80
 _HEAD_TOKENS = 48
 # Question, head, body and four marks make 512 at most.
@@ -188,17 +189,18 @@ class SpanModel:
     name = "trained"
 
     def __init__(
-        self, backbone: Any, tokenizer: Any, tensors: Mapping[str, torch.Tensor], scale: float
+        self,
+        backbone: Any,
+        tokenizer: Any,
+        tensors: Mapping[str, torch.Tensor],
+        scale: float,
+        precision: str = "auto",
     ) -> None:
         import torch
 
         self._embeddings = backbone.embeddings
         device = backbone.embeddings.word_embeddings.weight.device
-        # bf16 halves the time, or better, where the processor multiplies in it.
-        fast = device.type == "cuda" or (
-            torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-        )
-        self._dtype = torch.bfloat16 if fast else torch.float32
+        self._dtype = _dtype(precision, device)
         self._device = device
         self._layers = copy.deepcopy(backbone.encoder.layer).float()
         with torch.no_grad():
@@ -218,10 +220,11 @@ class SpanModel:
             name: tensors[name].float().to(device)
             for name in ("span.weight", "span.bias", "relevance.weight", "relevance.bias")
         }
-        self._pairs = PairEncoder(tokenizer)
+        # A copy: the encoder sets truncation and padding on its own, from other threads.
+        self._pairs = PairEncoder(copy.deepcopy(tokenizer))
 
     @classmethod
-    def load(cls, path: Path, backbone: Any, tokenizer: Any) -> SpanModel:
+    def load(cls, path: Path, backbone: Any, tokenizer: Any, precision: str = "auto") -> SpanModel:
         """Read adapter and heads; raises `ReaderError` when they do not fit the encoder."""
         from safetensors import SafetensorError, safe_open
 
@@ -229,7 +232,7 @@ class SpanModel:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["reader"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return cls(backbone, tokenizer, tensors, float(about["scale"]))
+            return cls(backbone, tokenizer, tensors, float(about["scale"]), precision)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ReaderError(
                 f"The reader's weights in {path.name} do not load "
@@ -346,9 +349,10 @@ class NamedSpanModel:
         import torch
 
         windows: list[list[PassageScores]] = [[] for _ in passages]
+        asked = self._shortened(question)
         for number, (_, body) in enumerate(passages):
             found = self._tokenizer(
-                question,
+                asked,
                 body,
                 truncation="only_second",
                 max_length=min(int(self._tokenizer.model_max_length), 512),
@@ -373,20 +377,49 @@ class NamedSpanModel:
                 windows[number].append(_scores(scored, pair, float(ahead.sum()) / 2))
         return [_together(found) for found in windows]
 
+    def _shortened(self, question: str) -> str:
+        """Return what a window has room for of a question."""
+        offsets = self._tokenizer(
+            question, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+        return (
+            question
+            if len(offsets) <= _QUESTION_TOKENS
+            else question[: offsets[_QUESTION_TOKENS][0]]
+        )
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    import torch
+
+    # Unlike the encoder's short questions, a batch of passages gains from bf16 without AMX too.
+    fast = device.type == "cuda" or any(
+        getattr(torch.cpu, name, bool)()
+        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    )
+    half = precision == "bf16" or (precision == "auto" and fast)
+    return torch.bfloat16 if half else torch.float32
+
 
 def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:
     """Open the reader that the settings name; None for "none".
 
-    The bundled one needs the bundled encoder, whose layers it adapts; with another encoder
-    there is none. Raises `ReaderError` when it does not load.
+    The bundled one adapts the layers of multilingual-e5-small, bundled or from the hub; with
+    another encoder there is none. Raises `ReaderError` when it does not load.
     """
     if settings.reader == NO_READER:
         return None
     if settings.reader == BUNDLED_READER:
-        if settings.encoder != BUNDLED_ENCODER or not isinstance(encoder, E5Encoder):
+        adapted = settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
+        if not adapted or not isinstance(encoder, E5Encoder):
             return None
         transformer: Any = encoder.model[0]
-        return SpanModel.load(BUNDLED_WEIGHTS, transformer.auto_model, encoder.model.tokenizer)
+        return SpanModel.load(
+            BUNDLED_WEIGHTS,
+            transformer.auto_model,
+            encoder.model.tokenizer,
+            settings.precision,
+        )
     local = Path(settings.reader).is_dir()
     try:
         import torch

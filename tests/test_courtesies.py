@@ -49,7 +49,10 @@ COURTESIES = [
     ("Quels documents as-tu ?", "corpus", "fr"),
     ("Quelles sont tes sources ?", "corpus", "fr"),
     ("D’où viennent vos réponses ?", "corpus", "fr"),
-    ("De quoi parlent les documents ?", "corpus", "fr"),
+    ("De quoi parlent tes documents ?", "corpus", "fr"),
+    ("What are you for?", "assistant", "en"),
+    ("Help mij", "assistant", "nl"),
+    ("dag dag", "goodbye", "nl"),
     ("Which documents do you have?", "corpus", "en"),
     ("What are your sources? Thanks!", "corpus", "en"),
     ("What can I ask you?", "corpus", "en"),
@@ -104,6 +107,16 @@ QUESTIONS = [
     "Bedankt voor de hulp aan Niger, wie gaf die?",
     "BCC",
     "ok corral",
+    # After a question on passports, these ask for what must be brought.
+    "Et quels sont les documents ?",
+    "Que contiennent ces documents ?",
+    "Liste des documents",
+    "What are the documents?",
+    "Wat zijn de documenten?",
+    "How many files are there?",
+    "Bonjour, что это?",
+    "Bonjour 你好吗 法律",
+    "DAG",
 ]
 
 

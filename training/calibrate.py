@@ -27,6 +27,7 @@ import rag.confidence as confidence
 import rag.evidence as evidence
 import rag.reranking as reranking
 from eval.matching import contains
+from eval.measures import expected_calibration_error, reliability
 from eval.squad import write_corpus
 from rag import Citadelle
 from rag.chunking import head_and_body
@@ -43,7 +44,7 @@ __all__ = ["Case", "collect", "fit_passages", "fit_sureness", "fit_units", "with
 
 # A few more than are read, so that as many are left when a question's own are taken away.
 PASSAGES = 13
-READ = 10
+READ = load_settings().read_passages
 
 Floats = NDArray[np.float64]
 
@@ -216,7 +217,7 @@ def _conditional_logit(
             total = total + torch.logsumexp(logits, 0) - torch.logsumexp(logits[right], 0)
         value = total / len(data) + 1e-5 * (weights**2).sum()
         value.backward()
-        return float(value)
+        return float(value.detach())
 
     optimiser.step(closure)
     return weights.detach().numpy()
@@ -224,7 +225,7 @@ def _conditional_logit(
 
 # --- How sure -----------------------------------------------------------------------------
 
-SURE = ("lead", "near", "relevance", "span")
+SURE = ("lead", "near", "relevance")
 
 
 def sureness(
@@ -240,7 +241,9 @@ def sureness(
             ids = {id(e) for e in chosen}
             lead, *others = confidence.sureness_features(evidence, chosen)
             rows.append([min(lead, confidence.READ_LEAD_CAP), *others])
-            offsets.append(-confidence.taken_away(case.question, case.question, chosen, documents))
+            offsets.append(
+                -confidence.taken_away(case.question, case.question, evidence, chosen, documents)
+            )
             rights.append(any(r for e, r in ordered if id(e) in ids))
             numbers.append(number)
     return np.array(rows), np.array(offsets), np.array(rights), np.array(numbers)
@@ -259,7 +262,7 @@ def fit_sureness(rows: Floats, offsets: Floats, right: NDArray[np.bool_]) -> Flo
         value = torch.nn.functional.binary_cross_entropy_with_logits(logits, y)
         value = value + 1e-5 * (weights**2).sum()
         value.backward()
-        return float(value)
+        return float(value.detach())
 
     optimiser.step(closure)
     return weights.detach().numpy()
@@ -306,16 +309,14 @@ def first_passage(cases: Sequence[Case], weight: float) -> dict[str, str]:
     return {name: f"{np.mean(v):.3f} ({len(v)})" for name, v in sorted(hits.items())}
 
 
-def reliability(confidence: Floats, right: NDArray[np.bool_]) -> list[str]:
-    """Return the expected calibration error over ten equal bins, and what thresholds give."""
-    lines, error = [], 0.0
-    for low in np.arange(0, 1, 0.1):
-        inside = (confidence >= low) & ((confidence < low + 0.1) | (low > 0.85))
-        if inside.any():
-            said, was = confidence[inside].mean(), right[inside].mean()
-            error += inside.mean() * abs(said - was)
-            lines.append(f"{low:.1f}: {inside.sum():4d}, said {said:.3f}, right {was:.3f}")
-    lines.append(f"expected calibration error {error:.3f}")
+def reliability_lines(confidence: Floats, right: NDArray[np.bool_]) -> list[str]:
+    """Return how far confidence is from the share right, and what thresholds give."""
+    points = list(zip(confidence.tolist(), (~right).astype(float).tolist(), strict=True))
+    lines = [
+        f"{part.low:.1f}: {part.count:4d}, said {part.confidence:.3f}, right {part.right:.3f}"
+        for part in reliability(points)
+    ]
+    lines.append(f"expected calibration error {expected_calibration_error(points):.3f}")
     for threshold in (0.2, 0.3, 0.4, 0.5, 0.6):
         kept = confidence >= threshold
         precise = right[kept].mean() if kept.any() else 0.0
@@ -341,7 +342,7 @@ def report(cases: Sequence[Case], documents: Mapping[str, Document], console: Co
     rows, offsets, right, numbers = sureness(moved, documents)
     sure = fit_sureness(rows, offsets, right).round(3).tolist()
     console.print("confidence", dict(zip(("intercept", *SURE), sure, strict=True)))
-    for line in reliability(cross_fitted(rows, offsets, right, numbers), right):
+    for line in reliability_lines(cross_fitted(rows, offsets, right, numbers), right):
         console.print(line)
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "contexts_of",
     "gather",
     "held_out",
+    "load_examples",
     "typed",
 ]
 
@@ -97,17 +98,17 @@ def held_out(title: str) -> bool:
     return hashlib.sha256(title.encode()).digest()[0] % _HELD_OUT == 0
 
 
-def gather(
-    folder: Path, cache: Path, seed: int, more: Path | None = None
-) -> tuple[list[Text], list[Example]]:
-    """Return the passages and the examples over them; mined once, then read from the cache.
+def gather(folder: Path, cache: Path, seed: int, more: Path | None = None) -> Path:
+    """Return the file with the examples, mining them first where these data were not yet.
 
     `more` is a folder with further data: `*.json` in the form of `dila-train.json`, and
     `*.jsonl` with further wordings of questions of PIAF and DILA (`id`, `lang`, `question`).
-
     Raises `OSError` or `ValueError` when a file is missing or not what it should be.
     """
-    stored = cache / f"examples-{seed}.json"
+    digest = hashlib.sha256(str(seed).encode())
+    for path in (*_sources(folder, more), *_wordings(folder, more), *folder.glob("xquad.*.json")):
+        digest.update(path.read_bytes())
+    stored = cache / f"examples-{digest.hexdigest()[:12]}.json"
     if not stored.is_file():
         texts, examples = _over_french(folder, more)
         _add_xquad(folder, texts, examples, random.Random(seed))
@@ -116,6 +117,11 @@ def gather(
         record = {"texts": list(map(asdict, texts)), "examples": list(map(asdict, examples))}
         draft.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         draft.replace(stored)
+    return stored
+
+
+def load_examples(stored: Path) -> tuple[list[Text], list[Example]]:
+    """Return the passages and the examples over them, from the file of `gather`."""
     record = json.loads(stored.read_text(encoding="utf-8"))
     return [Text(**text) for text in record["texts"]], [
         Example(
@@ -151,6 +157,11 @@ def _sources(folder: Path, more: Path | None) -> dict[Path, str]:
     }
 
 
+def _wordings(folder: Path, more: Path | None) -> list[Path]:
+    further = sorted(more.glob("*.jsonl")) if more is not None else []
+    return [folder / "piaf-train-xling.jsonl", *further]
+
+
 def asked_over_french(folder: Path, more: Path | None = None) -> Iterator[Asked]:
     """Yield the questions of every set over French passages, in all their wordings."""
     titles: dict[str, str] = {}
@@ -170,8 +181,7 @@ def asked_over_french(folder: Path, more: Path | None = None) -> Iterator[Asked]
             )
             known[entry["id"]] = asked
             yield asked
-    wordings = sorted(more.glob("*.jsonl")) if more is not None else []
-    for path in (folder / "piaf-train-xling.jsonl", *wordings):
+    for path in _wordings(folder, more):
         for record in _lines(path):
             of = known[record["id"]]
             yield replace(of, source="wording", lang=record["lang"], question=record["question"])

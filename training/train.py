@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from rag.config import load_settings
 from rag.encoder import convert_bundled
 from rag.span_model import PairEncoder
-from training.data import WEIGHTS, Example, Text, gather, typed
+from training.data import WEIGHTS, Example, Text, load_examples, typed
 from training.network import Network
 
 __all__ = ["Recipe", "train", "work"]
@@ -53,6 +53,10 @@ class Recipe:
     negative_share: float = 0.7
     seed: int = 7
     workers: int = 2
+
+
+# What a run that goes on from a checkpoint may have otherwise.
+_MAY_CHANGE = ("minutes", "steps", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,7 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
+        _require_same_recipe(state["recipe"], recipe)
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(state["trained"][name])
@@ -279,6 +284,17 @@ def train(
                 saved = time.monotonic()
 
 
+def _require_same_recipe(before: dict[str, Any], recipe: Recipe) -> None:
+    """Raise `ValueError` when a checkpoint is of another recipe; only the end may be moved."""
+    now = asdict(recipe)
+    other = [name for name in now if name not in _MAY_CHANGE and before.get(name) != now[name]]
+    if other:
+        raise ValueError(
+            f"The checkpoint was made with another {', '.join(other)}; "
+            "train into another folder with --out, or remove it."
+        )
+
+
 def _save(
     folder: Path,
     network: Network,
@@ -289,7 +305,13 @@ def _save(
 ) -> None:
     """Write the checkpoint and the weights, each under a temporary name and renamed."""
     trained = {name: parameter.detach() for name, parameter in network.trained()}
-    state = {"trained": trained, "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
+    state = {
+        "trained": trained,
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+        "spent": spent,
+        "recipe": asdict(recipe),
+    }
     torch.save(state, folder / "checkpoint.tmp")
     (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
     about = {
@@ -308,7 +330,7 @@ def _save(
     (folder / "reader.tmp").replace(folder / "reader.safetensors")
 
 
-def work(rank: int, data: Path, out: Path, recipe: Recipe, meeting: str) -> None:
+def work(rank: int, examples: Path, out: Path, recipe: Recipe, meeting: str) -> None:
     """Open encoder and data in a process of its own, and train there."""
     from transformers import AutoTokenizer, BertModel
     from transformers.utils import logging
@@ -324,4 +346,4 @@ def work(rank: int, data: Path, out: Path, recipe: Recipe, meeting: str) -> None
     path = convert_bundled(load_settings().cache)
     backbone = BertModel.from_pretrained(path, add_pooling_layer=False, local_files_only=True)
     pairs = PairEncoder(AutoTokenizer.from_pretrained(path, local_files_only=True))
-    train(backbone, pairs, gather(data, out, recipe.seed), recipe, out, rank)
+    train(backbone, pairs, load_examples(examples), recipe, out, rank)

@@ -93,6 +93,7 @@ def _choose(facet: Facet, texts: Texts) -> Filter | None:
         format_func=lambda value: _choice(facet.name, values[value], texts),
         key=key,
         placeholder=texts.filter_any,
+        # Typing is worth its hazard here: documents may be hundreds, and what was taken is seen.
         filter_mode="contains",
     )
     return Filter(facet.name, chosen, values[chosen].label) if chosen is not None else None

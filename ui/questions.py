@@ -156,7 +156,7 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
     state = st.session_state
     state.pop("refused", None)
     limit = engine.settings.max_question_chars
-    if not question.strip():
+    if not any(character.isalnum() for character in question):
         state.refused = texts.question_empty
     elif len(question) > limit:
         state.refused = texts.question_too_long.format(
@@ -169,7 +169,10 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
 
 def _ask_everywhere(question: str) -> None:
     """Ask a question again, of all documents this time."""
-    st.session_state.conversation.append(Exchange(question))
+    conversation = st.session_state.conversation
+    # A second click comes while the first is being answered.
+    if not conversation[-1].pending:
+        conversation.append(Exchange(question))
 
 
 def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:

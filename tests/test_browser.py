@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
+from eval.report.glossary import HEADLINES
 from rag.feedback import FeedbackStore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -277,7 +278,7 @@ def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
         title = details.get_by_role("heading", level=1)
         sync_api.expect(title).to_contain_text("tiny", timeout=PATIENCE)
         figures = page.get_by_test_id("stMetric")
-        sync_api.expect(figures).to_have_count(8, timeout=PATIENCE)
+        sync_api.expect(figures).to_have_count(len(HEADLINES), timeout=PATIENCE)
         assert figures.first.inner_text().split("\n")[0] == "Réponses justes"
         sync_api.expect(figures.first).to_be_in_viewport()
 

@@ -455,6 +455,7 @@ def test_doctor_finds_nothing_wrong(citadelle: Command) -> None:
         "Settings",
         "Encoder",
         "Index",
+        "Reader",
         "Answering",
     ]
     assert all(check["ok"] for check in checks)

@@ -316,6 +316,7 @@ def test_the_bundled_weights_leave_the_bundled_encoder_alone() -> None:
     body = "Le bureau compte 12 agents. Son siège est à Bruxelles."
     (scores,) = reader.read("Où est le siège du bureau ?", [("Le bureau", body)])
     _, start, end = scores.best_span(0, len(body)) or (0.0, 0, 0)
-    assert body[start:end].strip() == "Bruxelles"
+    assert body[start:end].split()[-1] == "Bruxelles"
+    assert start > body.index("est")
     assert (encoder.encode_passages(["Le siège est à Bruxelles."]) == before).all()
     assert BUNDLED_WEIGHTS.stat().st_size < 8_000_000

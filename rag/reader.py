@@ -39,6 +39,12 @@ _CONTINUES = re.compile(
     r"(?:Ces|Celles-ci|Ceux-ci|Parmi (?:ces|eux|elles)|Il s'agit|Cela comprend)\b"
 )
 _AROUND_BEFORE = " \n\t\u00a0\u202f,;:.!?-–—"
+_WHO = re.compile(r"\W*(?:qui|who|wie)\b", re.IGNORECASE)
+_LEGAL_BASIS = re.compile(
+    r"(?:en vertu|en application|aux termes|au titre|sur la base|dans le cadre|conformément)"
+    r" (?:des|du|de|d['’]|aux|au|à)\s*(?:l['’]|la|le|les)?\s*$",
+    re.IGNORECASE,
+)
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _AROUND_AFTER = " \n\t\u00a0\u202f,;:.!?–—"
 
@@ -264,6 +270,10 @@ def _short(
     listed = len(chosen) > 1 and (wants_list(question) or _introduces(best, documents))
     if found is None and best.read is not None and not listed:
         found = whole_words(document.plain, best.read.start, best.read.end)
+        # Nobody is the law under which somebody acts.
+        if found and _WHO.match(question):
+            before = document.plain[best.unit.start : found[0]]
+            found = None if _LEGAL_BASIS.search(before) else found
     return (best.passage, Span(*found, best.score)) if found else None
 
 

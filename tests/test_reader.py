@@ -484,6 +484,12 @@ def test_numbers_are_at_odds(question: str, said: str, says: str, odds: bool) ->
     assert _at_odds(question, said, says) is odds
 
 
+def test_the_law_under_which_somebody_acts_is_not_who() -> None:
+    desk = Desk("# Un\n\nLe bureau agit en vertu du CSA depuis 2022.", trained=Finger("CSA"))
+    assert desk.read("Qui agit ?").short is None
+    assert desk.short(desk.read("Pourquoi le bureau agit-il ?")) == "CSA"
+
+
 def test_different_words_are_no_contradiction() -> None:
     desk = Desk("# Un\n\nIl est grand.", "# Deux\n\nIl est grandiose.", trained=Finger("grand"))
     assert not desk.read("Comment est-il ?").differ

@@ -35,7 +35,7 @@ def main() -> None:
         root = write_corpus(own.contexts, Path(folder))
         # Without a threshold every answer is seen, and what a threshold would withhold.
         with Citadelle.open(
-            corpus=root / "corpus", index=root / "index", abstain_below=0.0
+            reader="none", corpus=root / "corpus", index=root / "index", abstain_below=0.0
         ) as citadelle:
             for name, items in {
                 "PIAF, French": own.items,

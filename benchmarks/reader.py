@@ -55,7 +55,9 @@ def _read(name: str, dataset: Dataset) -> Iterator[tuple[list[Evidence], list[bo
     """Yield for each question its evidence, and which of it holds the answer."""
     with tempfile.TemporaryDirectory() as folder:
         root = write_corpus(dataset.contexts, Path(folder))
-        with Citadelle.open(corpus=root / "corpus", index=root / "index") as citadelle:
+        with Citadelle.open(
+            corpus=root / "corpus", index=root / "index", reader="none"
+        ) as citadelle:
             for item in track(dataset.items, description=name):
                 ranking = citadelle.search(item.question, citadelle.settings.read_passages)
                 found = citadelle.evidence(item.question, ranking)

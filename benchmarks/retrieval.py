@@ -113,7 +113,7 @@ def _by_language(split: str, items: Sequence[Item]) -> dict[str, list[Item]]:
 def _print(name: str, contexts: list[Context], groups: dict[str, list[Item]], folder: Path) -> None:
     root = write_corpus(contexts, folder)
     begin = time.perf_counter()
-    with Citadelle.open(corpus=root / "corpus", index=root / "index") as citadelle:
+    with Citadelle.open(corpus=root / "corpus", index=root / "index", reader="none") as citadelle:
         took = time.perf_counter() - begin
         runs = {group: _measure(citadelle, items) for group, items in groups.items()}
         size = len(citadelle.retriever.index.chunks)

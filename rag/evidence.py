@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.chunking import Unit, heading_paths, passage_text, units
@@ -12,7 +12,7 @@ from rag.index import Index
 from rag.late import token_weights
 from rag.lexical import surface_tokens
 from rag.questions import ACRONYM, DATE, NUMBER, Asks, asked_for, asked_key
-from rag.reranking import ReaderStage
+from rag.reranking import Documents, ReaderStage
 from rag.span_model import PassageScores
 from rag.types import Document, Language, Ranking, ScoredChunk
 
@@ -27,8 +27,6 @@ __all__ = [
     "subjects",
 ]
 
-Documents = Mapping[str, Document]
-
 # Chosen on PIAF train and DILA train, where `benchmarks/reader.py` prints the table, and on
 # eval/dev.jsonl where those do not decide. Late interaction without the means spreads several
 # times wider than a cosine: the first weight brings it to the scale of the others.
@@ -37,7 +35,8 @@ _COVERAGE = 0.03
 _COVERAGE_FOREIGN = 0.05
 _FORM = 0.03
 ASKED_ROW = 0.15
-# The weight of the trained reader's span, cut off: beyond, more is not surer.
+# The weight of the trained reader's span, chosen as that of relevance in `rag/reranking.py`; cut
+# off, because beyond, more is not surer.
 _SPAN = 0.01
 SPAN_FLOOR = -12.0
 _NAMED = 2 / 3

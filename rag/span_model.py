@@ -112,7 +112,8 @@ class PairEncoder:
         return found["input_ids"], np.array(found["offset_mapping"], dtype=np.int64).reshape(-1, 2)
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        found = self._tokenizer(text, add_special_tokens=False, verbose=False)
+        ids: list[int] = found["input_ids"]
         return ids
 
     def join(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.chunking import heading_path_at
 from rag.citation import cite, marker
 from rag.courtesies import Courtesy, CourtesyKind
 from rag.types import Answer, Citation, Document, Language, Passage, Reading
 
-__all__ = ["ABSTENTION", "NEAREST", "REPLIES", "Composer", "hints", "reply"]
+__all__ = ["ABSTENTION", "NEAREST", "REPLIES", "Composer", "hints", "join", "reply"]
 
 # The one place where the sentence is written; page, command line and tests use it.
 ABSTENTION: Mapping[str, str] = {
@@ -164,6 +164,55 @@ class Composer:
             confidence=reading.answerability,
             mode="abstention" if abstained else "extractive",
         )
+
+
+def join(
+    question: str, language: Language, asked: Sequence[str], answers: Sequence[Answer]
+) -> Answer:
+    """Return the answers to the parts of a question as one, each under its part.
+
+    A part without an answer says so; the whole abstains where all of them do. The confidence
+    is that of the least sure part that is answered. Timings are left empty.
+    """
+    answered = [answer for answer in answers if not answer.abstained]
+    if not answered:
+        surest = max(answers, key=lambda answer: answer.confidence)
+        return replace(surest, question=question, timings={})
+    citations: dict[tuple[str, int, int], Citation] = {}
+    passages: dict[tuple[str, int, int], Passage] = {}
+    lines = []
+    for part, answer in zip(asked, answers, strict=True):
+        renamed = {}
+        for citation in answer.citations:
+            place = citation.doc_id, citation.start, citation.end
+            known = citations.setdefault(place, replace(citation, key=str(len(citations) + 1)))
+            renamed[marker(citation)] = marker(known)
+        for passage in answer.passages:
+            where = passage.doc_id, passage.start, passage.end
+            used = passage.used or (where in passages and passages[where].used)
+            passages[where] = replace(passages.get(where, passage), used=used)
+        lines += [part, _renumbered(answer.text, renamed)]
+    shorts = list(dict.fromkeys(a.short_answer for a in answered if a.short_answer))
+    return Answer(
+        question=question,
+        language=language,
+        text="\n".join(lines),
+        short_answer="\u00a0; ".join(shorts) if language == "fr" else "; ".join(shorts),
+        citations=tuple(citations.values()),
+        passages=tuple(passages.values()),
+        abstained=False,
+        confidence=min(answer.confidence for answer in answered),
+        mode="extractive",
+    )
+
+
+def _renumbered(text: str, renamed: Mapping[str, str]) -> str:
+    """Return an answer's text with other markers, which end its lines."""
+    lines = []
+    for line in text.split("\n"):
+        body, space, last = line.rpartition(" ")
+        lines.append(f"{body}{space}{renamed.get(last, last)}")
+    return "\n".join(lines)
 
 
 def reply(question: str, courtesy: Courtesy, documents: Sequence[Document]) -> Answer:

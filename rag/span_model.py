@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -343,6 +344,8 @@ class NamedSpanModel:
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
+        # A fast tokenizer sets truncation and padding on itself: one call at a time.
+        self._tokenizing = threading.Lock()
         self.name = name
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
@@ -352,17 +355,18 @@ class NamedSpanModel:
         windows: list[list[PassageScores]] = [[] for _ in passages]
         asked = self._shortened(question)
         for number, (_, body) in enumerate(passages):
-            found = self._tokenizer(
-                asked,
-                body,
-                truncation="only_second",
-                max_length=min(int(self._tokenizer.model_max_length), 512),
-                stride=_OVERLAP,
-                padding=True,
-                return_overflowing_tokens=True,
-                return_offsets_mapping=True,
-                return_tensors="pt",
-            )
+            with self._tokenizing:
+                found = self._tokenizer(
+                    asked,
+                    body,
+                    truncation="only_second",
+                    max_length=min(int(self._tokenizer.model_max_length), 512),
+                    stride=_OVERLAP,
+                    padding=True,
+                    return_overflowing_tokens=True,
+                    return_offsets_mapping=True,
+                    return_tensors="pt",
+                )
             offsets = found.pop("offset_mapping").numpy()
             found.pop("overflow_to_sample_mapping", None)
             second = [[part == 1 for part in found.sequence_ids(i)] for i in range(len(offsets))]
@@ -380,9 +384,10 @@ class NamedSpanModel:
 
     def _shortened(self, question: str) -> str:
         """Return what a window has room for of a question."""
-        offsets = self._tokenizer(
-            question, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )["offset_mapping"]
+        with self._tokenizing:
+            offsets = self._tokenizer(
+                question, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            )["offset_mapping"]
         return (
             question
             if len(offsets) <= _QUESTION_TOKENS

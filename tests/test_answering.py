@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from rag.answering import ABSTENTION, NEAREST, REPLIES, Composer, hints, reply
+from rag.answering import ABSTENTION, NEAREST, REPLIES, Composer, hints, join, reply
 from rag.chunking import chunk_document
 from rag.courtesies import Courtesy, CourtesyKind
 from rag.documents import parse
@@ -285,3 +285,47 @@ def test_hints_name_what_stood_in_the_way() -> None:
 def test_every_text_is_there_in_every_language() -> None:
     for texts in (ABSTENTION, NEAREST, *REPLIES.values()):
         assert set(texts) == {"fr", "en", "nl"}
+
+
+def test_the_answers_to_two_parts_stand_under_their_parts() -> None:
+    where = compose(reading((SENTENCE,), short="Bruxelles"))
+    when = compose(reading(("Il date de 2022.",), ("un point ;",), sure=0.7, short="2022"))
+    both = join("Où et quand ?", "fr", ("Où ?", "Quand ?"), (where, when))
+    lines = both.text.split("\n")
+    assert lines[0] == "Où ?"
+    assert lines[1].endswith("[1]") or lines[2].endswith("[1]")
+    assert "Quand ?" in lines
+    assert [citation.key for citation in both.citations] == ["1", "2", "3"]
+    assert [line.rpartition(" ")[2] for line in lines if line.endswith("]")] == [
+        "[1]",
+        "[2]",
+        "[3]",
+    ]
+    assert both.short_answer == "Bruxelles\u00a0; 2022"
+    assert both.confidence == 0.7
+    assert not both.abstained
+    assert [passage.used for passage in both.passages] == [True, True]
+
+
+def test_a_passage_quoted_for_both_parts_is_cited_once() -> None:
+    answer = compose(reading((SENTENCE,), short="Bruxelles"))
+    both = join("Où et où ?", "en", ("Where?", "In which city?"), (answer, answer))
+    assert [citation.key for citation in both.citations] == ["1"]
+    assert both.text.count("[1]") == 2
+    assert both.short_answer == "Bruxelles"
+
+
+def test_a_part_without_an_answer_says_so() -> None:
+    where, nothing = compose(reading((SENTENCE,))), compose(reading(sure=0.1))
+    both = join("Où et quand ?", "fr", ("Où ?", "Quand ?"), (where, nothing))
+    assert both.text.endswith(f"Quand ?\n{ABSTENTION['fr']}")
+    assert not both.abstained
+    assert both.confidence == 0.9
+
+
+def test_where_no_part_has_an_answer_the_whole_abstains() -> None:
+    both = join("Où et quand ?", "fr", ("Où ?", "Quand ?"), [compose(reading(sure=0.1))] * 2)
+    assert both.abstained
+    assert both.question == "Où et quand ?"
+    assert both.text == ABSTENTION["fr"]
+    assert not both.citations

@@ -276,9 +276,14 @@ class SpanModel:
             mask[row, : len(pair.ids)] = 1.0
             body[row, pair.body : pair.body + len(pair.starts)] = 1.0
         ids, mask, body = (tensor.to(self._device) for tensor in (ids, mask, body))
-        states = run_layers(self._layers, self._embeddings(input_ids=ids).to(self._dtype), mask)
-        span, relevance = apply_heads(self._heads, states.float(), body)
+        span, relevance = self._run(ids, mask, body)
         return span.cpu().numpy(), relevance.cpu().numpy()
+
+    def _run(
+        self, ids: torch.Tensor, mask: torch.Tensor, body: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        states = run_layers(self._layers, self._embeddings(input_ids=ids).to(self._dtype), mask)
+        return apply_heads(self._heads, states.float(), body)
 
 
 def run_layers(layers: Any, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -318,6 +318,9 @@ def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] 
     from rag.answering import NEAREST
 
     out = _out()
+    if answer.understood:
+        out.print(Text(f"Understood as: {answer.understood}", style="dim"))
+        out.print()
     body = Text(answer.text)
     if answer.short_answer:
         body.highlight_words([answer.short_answer], style="bold")

@@ -1,65 +1,479 @@
-"""Follow-ups into questions that stand alone."""
+"""Follow-ups into questions that stand alone, by rules over words, without a model of language.
+
+What a follow-up replaces is replaced ("and in NATO?"), a pronoun gives way to what it stands
+for ("where is it based?"), a question word is asked of the question before ("since when?").
+Where nothing finer is certain, the earlier question is carried over whole.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
+from rag.courtesies import courtesy
+from rag.language import detect
 from rag.lexical import content_words, fold
+from rag.phrases import ARTICLES, PREPOSITIONS, Phrase, joined, phrases, put, said, straight
+from rag.pronouns import Unclear, resolved
 from rag.types import Language
 
-__all__ = ["depends_on_history", "standalone"]
-
-# Openings and pronouns that only make sense after another question, on folded text. By
-# language: the French "en" opens a question that stands alone, the Dutch one continues.
-_OPENINGS = {
-    "fr": r"et|mais|alors|ou bien",
-    "en": r"and|but|or|so|what about|how about",
-    "nl": r"en|maar|dus|of|hoe zit het",
-}
-_PRONOUNS = {
-    "fr": r"il|elle|ils|elles|leur|leurs|celui-ci|celle-ci|cela|ca|ce dernier|cette derniere",
-    "en": r"it|its|they|them|their|he|she|this one|that one|there",
-    "nl": r"hij|zij|ze|hun|dat|daar|daarvan|ervan",
-}
-# A question with fewer content words than this has no subject of its own; one with more
-# than that says enough to be searched for, whatever it opens with.
-_FEW_WORDS = 2
-_MANY_WORDS = 6
-# An acronym anywhere, or a capitalised word that does not open the question.
-_NAME = re.compile(r"\b[A-ZÀ-Ý][A-ZÀ-Ý-]+\b|(?<=[\w,'’] )[A-ZÀ-Ý]|(?<=['’])[A-ZÀ-Ý]")
+__all__ = ["Understood", "standalone"]
 
 
-def depends_on_history(question: str, language: Language) -> bool:
-    """Return whether a question is only understood from the ones before it."""
-    text = fold(question).replace("’", "'").strip()
-    words = content_words(question, language)
-    opening = _match("^(?:{})\\b", _OPENINGS, language, text)
-    if opening and len(words) <= _MANY_WORDS:
-        return True
-    if _NAME.search(question):
-        return False
-    pronoun = _match("\\b(?:{})\\b", _PRONOUNS, language, text)
-    return len(words) < _FEW_WORDS or (pronoun and len(words) <= _MANY_WORDS)
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A question that stands alone; `carried` tells that some of it was said earlier."""
+
+    question: str
+    carried: bool = False
 
 
-def _match(pattern: str, words: Mapping[str, str], language: Language, text: str) -> bool:
-    chosen = [words[language]] if language in words else list(words.values())
-    return re.search(pattern.format("|".join(chosen)), text) is not None
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What a follow-up follows: the question as understood, in its language.
 
-
-def standalone(question: str, history: Sequence[str], language: Language) -> str:
-    """Return the question with what it leaves unsaid carried over from the last ones.
-
-    `history` holds the user's earlier questions, oldest first. A question that stands
-    alone is returned as it is. The earlier question that itself stood alone is carried
-    over, with those since.
+    `clauses` are what it was joined from, where nothing finer was certain. `name` is what
+    was last put in the place of another.
     """
-    carried: list[str] = []
-    if not history or not depends_on_history(question, language):
-        return question
-    for earlier in reversed(history):
-        carried.insert(0, earlier.strip())
-        if not depends_on_history(earlier, language):
-            break
-    return " ".join([*carried, question])
+
+    question: str
+    language: Language
+    clauses: tuple[str, ...] = ()
+    name: str = ""
+
+
+_AND: Final[dict[str, str]] = {"fr": "et", "en": "and", "nl": "en"}
+_OPENINGS: Final = {
+    "fr": r"et si|et sinon|et|mais|alors|sinon|ou bien|(?:et )?qu'en est-il(?= d)",
+    "en": r"and (?:what|how) about|what about|how about|and|but|or|so|same (?:question )?(?=for)",
+    "nl": r"en hoe zit het(?= (?:met|in|bij))|hoe zit het(?= (?:met|in|bij))|en wat met|wat met|"
+    r"en|maar|dus|of",
+}
+# First words that tell the language of a follow-up too short for anything else to tell it.
+_FIRST: Final = {
+    "fr": r"et|a|au|aux|quand|pourquoi|ou|depuis|combien|qui|comment|par|avec|pour|dans|il|elle",
+    "en": r"and|since|when|why|where|how|who|what|with|by|at|for|in which|is|does|same",
+    "nl": r"en (?:in|bij|de|het|voor|met|van|wie|wat|waar\w*|wanneer|hoe|sinds|door)|"
+    r"wanneer|waarom|waar|sinds|hoe|wie|met|door|bij|hoeveel|voor|welke?",
+}
+# Question words that ask about the whole of a question, the same in the three languages.
+_ASKING: Final = (
+    ("Depuis quand", "Since when", "Sinds wanneer", r"depuis quand|since when|sinds wanneer"),
+    (
+        "Depuis combien de temps",
+        "For how long",
+        "Hoe lang",
+        r"(?:depuis|pendant) combien de temps|(?:for )?how long|hoe ?lang(?: al)?",
+    ),
+    ("Jusqu'à quand", "Until when", "Tot wanneer", r"jusqu'a quand|until when|tot wanneer"),
+    ("Quand", "When", "Wanneer", r"(?:c'est )?quand(?: ca)?|when|wanneer|a quelle date"),
+    (
+        "En quelle année",
+        "In which year",
+        "In welk jaar",
+        r"(?:en )?quelle annee|(?:in )?(?:which|what) year|(?:in )?welk jaar",
+    ),
+    ("Où", "Where", "Waar", r"(?:c'est )?ou(?: ca)?|where|waar|dans quelle ville|in which city"),
+    (
+        "Pourquoi",
+        "Why",
+        "Waarom",
+        r"pourquoi(?: ca)?|pour quelles? raisons?|why|how come|waarom",
+    ),
+    (
+        "À quelle fréquence",
+        "How often",
+        "Hoe vaak",
+        r"a quelle frequence|tous les combien|how often|hoe vaak",
+    ),
+    ("Comment", "How", "Hoe", r"comment(?: ca)?|how|hoe"),
+    ("Par qui", "By whom", "Door wie", r"par qui|by whom?|who by|door wie"),
+    ("Avec qui", "With whom", "Met wie", r"avec qui|with whom?|who with|met wie"),
+    ("Pour qui", "For whom", "Voor wie", r"pour qui|for whom?|voor wie"),
+)
+_ANY_ASKING: Final = "|".join(pattern for *_, pattern in _ASKING)
+_INTERROGATIVE: Final = re.compile(
+    r"(?:qui|que|qu'|quoi|quel(?:le)?s?|lequel|laquelle|lesquel(?:le)?s|ou|quand|comment|pourquoi|"
+    r"combien|est-ce|who|whom|whose|what|which|where|when|why|how|wie|wat|welke?|waar\w*|wanneer|"
+    r"waarom|hoe|hoeveel)\b"
+)
+# A question word with what it stands before, and no verb: "with which countries?".
+_ASKING_PHRASE: Final = re.compile(
+    r"(?:(?:a|avec|dans|de|en|par|pour|sur|sous|with|in|of|for|by|from|to|met|van|voor|door|bij) )?"
+    r"(?:quel(?:le)?s?|which|what|welke?|combien d[e']|how many|hoeveel) ?\w+(?: \w+)?"
+)
+_VERBS: Final = re.compile(
+    r"\b(?:est|sont|etait|sera|ont|avait|fait|font|peut|doit|dirige|siege|travaille|cooper\w+|"
+    r"represente|soutient|is|are|was|were|be|has|have|had|does|do|did|can|could|should|will|"
+    r"would|zijn|werd|werden|wordt|worden|heeft|hebben|had|kan|kunnen|moet|moeten|doet|"
+    r"werkt|leidt|vertegenwoordigt)\b|-(?:t-)?(?:il|elle|ils|elles|on)\b|^a-t-"
+)
+# Fragments that ask for more, and of what only the question before says.
+_VAGUE: Final = re.compile(
+    r"(?:(?:un peu |encore |d'|de |des |any |some |wat |nog |iets )?"
+    r"(?:plus|details?|precisions?|exemples?|autres?|apres|ensuite|avant|encore|vraiment|sur|sure|"
+    r"quoi d'autre|rien d'autre|more|else|others?|examples?|really|sure|next|then|before|after|"
+    r"afterwards|meer|andere?n?|voorbeeld\w*|echt|zeker|daarna|daarvoor|verder)\b.*|"
+    r"(?:tell me|dis|dites|vertel)\b.*\b(?:more|plus|meer)\b.*|what else|who else|"
+    r"wie (?:nog|anders)|wat nog|(?:es-tu|tu es|t'es|vous etes|are you|ben je) "
+    r"(?:sure?|certain\w*|zeker).*)"
+)
+# Nouns that are always of something: "the budget" is that of what was just asked about.
+_OF_SOMETHING: Final = re.compile(
+    r"(?:missions?|taches?|roles?|sieges?|budgets?|adresse|alias|noms?|dates?|directeur|directrice|"
+    r"president\w*|chef|membres?|partenaires?|objectifs?|ministre|ministere|statut|fonctions?|"
+    r"creation|effectifs?|personnel|employes|rattachement|tutelle|quartier|but|"
+    r"tasks?|names?|address|director|chair\w*|head|heads|headquarters|members?|partners?|"
+    r"objectives?|goals?|aims?|purpose|staff|employees|aliases|seat|ministry|mission|"
+    r"taken|taak|rol|zetel|begroting|adres|naam|namen|datum|voorzitter|hoofd|hoofdkwartier|leden|"
+    r"lid|partners|doel|doelen|doelstelling\w*|personeel|ministerie|opdracht\w*|leider)"
+)
+_OPENING_CLAUSE: Final = re.compile(
+    r"^(?:(?:quel(?:le)?s?|qui) (?:est|sont|etait|etaient)|c'est quoi|c'est qui|"
+    r"(?:what|who|where|when|how (?:big|large|high)) (?:is|are|was|were)|"
+    r"(?:wat|wie|waar|hoe groot|hoe hoog) (?:is|zijn|was|waren)) "
+)
+_LANGUAGE_NAMES: Final = re.compile(
+    r"\b(?:francais|anglais|neerlandais|french|english|dutch|frans|engels|nederlands)\b"
+)
+_ALSO: Final = re.compile(
+    r",? (?:aussi|egalement|alors|donc|plutot|too|as well|then|also|instead|ook|dan)$"
+)
+
+
+def standalone(question: str, history: Sequence[str]) -> Understood:
+    """Return the question with what it leaves unsaid taken from the ones before it.
+
+    `history` holds the user's earlier questions, oldest first. A question that stands alone
+    is returned as it is, and so is a courtesy, which is no part of what is followed either.
+    """
+    if courtesy(question) is not None:
+        return Understood(question)
+    earlier: _Earlier | None = None
+    for asked in history:
+        if asked.strip() and courtesy(asked) is None:
+            understood = _understand(asked, earlier)
+            earlier = understood or _Earlier(_tidy(asked), _language(asked, earlier))
+    understood = _understand(question, earlier)
+    return Understood(question) if understood is None else Understood(understood.question, True)
+
+
+def _understand(question: str, earlier: _Earlier | None) -> _Earlier | None:
+    """Return what a follow-up asks; None for a question that stands alone."""
+    text = _tidy(question)
+    bare = text.rstrip(" ?!.…")
+    if earlier is None or not bare:
+        return None
+    language = _language(question, earlier)
+    folded = _fold(bare)
+    opening = re.match(rf"(?:{_OPENINGS[language]})(?:,? |$)", folded)
+    rest = bare[opening.end() :] if opening else bare
+    # "Et lui, quand …" says twice what it is about.
+    rest = re.sub(r"^(?:lui|elle|eux|elles|hij|him),\s*", "", rest, flags=re.IGNORECASE)
+    folded = _fold(rest)
+    found = phrases(rest, language)
+    understood = (
+        _asked_again(folded, rest, found, language, earlier)
+        or _replaced(folded, rest, found, language, earlier, opening is not None)
+        or _with_subject(folded, rest, found, language, earlier, opening is not None)
+    )
+    if understood is _JOIN:
+        return _join(rest or bare, language, earlier)
+    return understood
+
+
+_JOIN: Final = _Earlier("", "unknown")
+
+
+def _tidy(question: str) -> str:
+    return straight(question)
+
+
+def _fold(text: str) -> str:
+    return "".join(fold(letter)[:1] or letter for letter in text)
+
+
+def _language(question: str, earlier: _Earlier | None) -> Language:
+    """Return the language of a question, or else that of the one before it."""
+    detected = detect(question)
+    if detected != "unknown":
+        return detected
+    folded = _fold(_tidy(question))
+    matching: list[Language] = []
+    for language in ("fr", "en", "nl"):
+        if re.match(rf"(?:{_FIRST[language]})\b", folded):
+            matching.append(language)
+    before: Language = earlier.language if earlier else "fr"
+    return matching[0] if matching and before not in matching else before
+
+
+def _asked_again(
+    folded: str, rest: str, found: list[Phrase], language: Language, earlier: _Earlier
+) -> _Earlier | None:
+    """Ask a question word of the question before."""
+    for number, (*words, pattern) in enumerate(_ASKING):
+        if re.fullmatch(pattern, folded):
+            word = dict(zip(("fr", "en", "nl"), words, strict=True))[earlier.language]
+            return _with_question_word(word, earlier) if number >= 0 else None
+    if found or not (_ASKING_PHRASE.fullmatch(folded) or _bare_question_word(folded)):
+        return None
+    if not _VERBS.search(folded) and re.match(r"\w+ (?:quel|which|what|welk)", folded):
+        if language == earlier.language:
+            return _with_question_word(rest[0].upper() + rest[1:], earlier)
+    return _JOIN if not _VERBS.search(folded) else None
+
+
+def _bare_question_word(folded: str) -> bool:
+    return re.fullmatch(r"(?:\w+ )?(?:qui|quoi|combien|who|whom|what|which|which ones?|how many|"
+                        r"how much|wie|wat|welke?|hoeveel)", folded) is not None
+
+
+def _with_question_word(word: str, earlier: _Earlier) -> _Earlier:
+    """Return the earlier question with another question word, where its grammar allows."""
+    bare = earlier.question.rstrip(" ?!.…")
+    folded = _fold(bare)
+    if not earlier.clauses:
+        if match := re.match(rf"(?:{_ANY_ASKING})(?: (?!de\b|d'|many|much|veel|long)|(?=$))", folded):
+            return _finished(f"{word} {bare[match.end() :]}", earlier.language)
+        if _yes_or_no(folded, earlier.language):
+            return _finished(f"{word} {_lowered(bare)}", earlier.language)
+    return _join(word, earlier.language, earlier)
+
+
+def _yes_or_no(folded: str, language: Language) -> bool:
+    if _INTERROGATIVE.match(folded) and not folded.startswith("est-ce"):
+        return False
+    if language == "fr":
+        return bool(re.match(r"est-ce qu", folded) or (
+            re.search(r"-(?:t-)?(?:il|elle|ils|elles)\b", folded)
+            and not re.match(r"\w+ (?:quel|qui|quoi)", folded)
+        ))
+    return bool(re.match(
+        r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would|should|zijn|heeft|"
+        r"hebben|werd|wordt|kan|doet|werkt|moet|mag)\b", folded))
+
+
+def _replaced(
+    folded: str,
+    rest: str,
+    found: list[Phrase],
+    language: Language,
+    earlier: _Earlier,
+    opened: bool,
+) -> _Earlier | None:
+    """Put what a fragment names in the place of its like in the question before."""
+    if not folded or _VAGUE.fullmatch(folded):
+        return _JOIN
+    if also := _ALSO.search(folded):
+        folded, rest = folded[: also.start()], rest[: also.start()]
+    if pointing := re.match(r"(?:celui|celle|ceux|celles|that|those|die)(?= (?:d|of|van))", folded):
+        folded, rest = folded[pointing.end() + 1 :], rest[pointing.end() + 1 :]
+    if _VERBS.search(folded) or _INTERROGATIVE.match(folded) or len(folded.split()) > 9:
+        return None
+    found = phrases(rest, language)
+    led = re.match(rf"(?:{PREPOSITIONS[language]})\s*", folded)
+    if not (opened or (led and led.end() < len(folded))):
+        return None
+    if _LANGUAGE_NAMES.search(folded):
+        return _JOIN
+    new = _whole(rest, found, language)
+    if new is None:
+        return None
+    if not new.preposition and new.kind == "name" and not _is_name(new, found):
+        return None
+    # What was joined on is of the name that goes.
+    base = _finished(earlier.clauses[0], earlier.language).question if earlier.clauses else earlier.question
+    old = _like(new, replace(earlier, question=base), _is_name(new, found))
+    if old is not None:
+        asked = put(base, old, new)
+        if base[0].isupper():
+            asked = asked[0].upper() + asked[1:]
+        return _Earlier(asked, earlier.language, name=new.name)
+    if new.relation in ("in", "with", "topic") and language == earlier.language:
+        return _finished(f"{base.rstrip(' ?!.…')} {_lowered(rest)}", language)
+    return _JOIN
+
+
+def _whole(rest: str, found: list[Phrase], language: Language) -> Phrase | None:
+    """Return a fragment as one phrase, whatever it names."""
+    if found and found[0].start == 0 and found[0].end == len(rest):
+        return found[0]
+    folded = _fold(rest)
+    if re.match(r"(?:sa|son|ses|leurs?|its|their|his|her|zijn|haar|hun|ce|cet|cette|ces|this|"
+                r"that|these|those|deze|dit|dat|die|lui|eux|elles?|him|them|it|hem)\b", folded):
+        return None
+    # Its own name at the start tells where the preposition and the article end.
+    head = phrases(_capitalised_head(rest, language), language)
+    if not head or head[0].start != 0:
+        return None
+    first = head[0]
+    return Phrase(0, first.name_start, len(rest), first.preposition, first.article,
+                  rest[first.name_start :], "name", first.relation, language)
+
+
+def _capitalised_head(rest: str, language: Language) -> str:
+    """Return a fragment with the first word of its noun as an acronym has it."""
+    folded = _fold(rest)
+    tongue = language if language in ARTICLES else "fr"
+    head = re.match(rf"(?:(?:{PREPOSITIONS[tongue]})\s*)?(?:(?:{ARTICLES[tongue]})\s*)?", folded)
+    place = head.end() if head else 0
+    word = re.match(r"[\w.-]+", rest[place:])
+    if not word:
+        return rest
+    end = place + word.end()
+    return rest[:place] + "X" * (end - place) + rest[end:]
+
+
+def _is_name(phrase: Phrase, found: Sequence[Phrase]) -> bool:
+    """Return whether a fragment is a name and not a common noun, as far as capitals tell."""
+    if any(phrase.name_start == other.name_start for other in found):
+        return True
+    return not phrase.article and len(phrase.name.split()) == 1 and not _OF_SOMETHING.fullmatch(
+        _fold(phrase.name)
+    )
+
+
+def _like(new: Phrase, earlier: _Earlier, named: bool) -> Phrase | None:
+    """Return what a new name takes the place of in the earlier question."""
+    there = phrases(earlier.question, earlier.language)
+    if new.kind == "year":
+        return next((old for old in there if old.kind == "year"), None)
+    if new.relation in ("in", "of", "with"):
+        there = [old for old in there if old.relation == new.relation] or (
+            [_last_words(earlier, new)] if _last_words(earlier, new) else []
+        )
+        same = [old for old in there if old.kind == new.kind]
+        return (same or there or [None])[-1]
+    same = [old for old in there if old.kind == new.kind]
+    if not named:
+        return None
+    if not new.preposition:
+        same = (
+            [old for old in same if old.name == earlier.name]
+            or [old for old in same if not old.preposition]
+            or same
+        )
+    return same[-1] if same else None
+
+
+def _last_words(earlier: _Earlier, new: Phrase) -> Phrase | None:
+    """Return the end of a question typed without capitals: "… in eccg"."""
+    bare = earlier.question.rstrip(" ?!.…")
+    folded = _fold(bare)
+    match = re.search(rf"\b(?:{PREPOSITIONS[earlier.language]})\s*(?:(?:{ARTICLES[earlier.language]})"
+                      r"\s*)?(?P<word>[\w.-]+)$", folded)
+    if match is None:
+        return None
+    shouted = bare[: match.start("word")] + "X" * len(match["word"])
+    last = [phrase for phrase in phrases(shouted, earlier.language) if phrase.end == len(bare)]
+    return last[0] if last and last[0].relation == new.relation else None
+
+
+def _with_subject(
+    folded: str,
+    rest: str,
+    found: list[Phrase],
+    language: Language,
+    earlier: _Earlier,
+    opened: bool,
+) -> _Earlier | None:
+    """Say what a question is about that leaves it to the one before."""
+    subject = _subject(earlier)
+    place = _place(earlier, subject)
+    try:
+        text = resolved(rest, language, subject, place, found, earlier.question)
+    except Unclear:
+        return _JOIN
+    if text is not None:
+        return _finished(text, language)
+    if found:
+        return None
+    clause = _OPENING_CLAUSE.match(folded)
+    noun = folded[clause.end() :] if clause else folded
+    tongue = language if language in ARTICLES else "fr"
+    article = re.match(rf"(?:{ARTICLES[tongue]})\s*", noun)
+    if article and (clause or opened) and _OF_SOMETHING.match(noun, article.end()):
+        if subject is None:
+            return _JOIN
+        of = {"fr": "de", "en": "of", "nl": "van"}[language]
+        return _finished(f"{rest} {joined(of, said(subject, language))}", language)
+    if article and opened and not clause and not _VERBS.search(folded):
+        return _JOIN
+    return None if content_words(rest, language) else _JOIN
+
+
+def _subject(earlier: _Earlier) -> Phrase | None:
+    """Return what the earlier question is about: what stands before its verb, if names tell."""
+    there = [phrase for phrase in phrases(earlier.question, earlier.language)]
+    for kind in ("name", "country"):
+        of_kind = [phrase for phrase in there if phrase.kind == kind]
+        for relations in (("",), ("of",), ("in", "with", "topic")):
+            for phrase in of_kind:
+                if phrase.relation in relations:
+                    return phrase
+    return _common_noun(earlier)
+
+
+def _common_noun(earlier: _Earlier) -> Phrase | None:
+    """Return the last noun with its article that ends a question: "où siège le bcc"."""
+    bare = earlier.question.rstrip(" ?!.…")
+    folded = _fold(bare)
+    articles = ARTICLES[earlier.language]
+    match = re.search(rf"(?:^|(?<=[ ']))(?P<article>{articles})\s*(?P<name>[\w.-]+(?: [\w.-]+){{0,4}})$", folded)
+    if match is None or _VERBS.search(match["name"]):
+        return None
+    name = bare[match.start("name") :]
+    if _OF_SOMETHING.match(fold(name)):
+        return None
+    return Phrase(match.start(), match.start("name"), len(bare), "", match["article"], name,
+                  "name", "", earlier.language)
+
+
+def _place(earlier: _Earlier, subject: Phrase | None) -> str:
+    """Return where the earlier question is set, for "there": "à l'ECCG"."""
+    there = [p for p in phrases(earlier.question, earlier.language) if p.relation == "in"]
+    return earlier.question[there[-1].start : there[-1].end] if len(there) == 1 else ""
+
+
+def _join(text: str, language: Language, earlier: _Earlier) -> _Earlier:
+    """Carry the earlier question over whole: "Who represents …, and since when?".
+
+    Of a chain of such only the first and the last two are kept.
+    """
+    clauses = earlier.clauses or (earlier.question.rstrip(" ?!.…"),)
+    kept = (*clauses[:1], *clauses[1:][-1:], f"{_AND[language]} {_lowered(text)}")
+    question = _finished(", ".join(kept), language).question
+    return _Earlier(question, earlier.language, kept, earlier.name)
+
+
+def _finished(text: str, language: Language) -> _Earlier:
+    text = text[:1].upper() + text[1:]
+    return _Earlier(f"{text} ?" if language == "fr" else f"{text}?", language)
+
+
+def _lowered(text: str) -> str:
+    """Return a clause as it stands inside a question: a name keeps its capital."""
+    first = re.match(r"[\w']+", text)
+    if first is None or sum(map(str.isupper, first.group())) != 1:
+        return text
+    opening = phrases(f"… {text}", "en")
+    folded = _fold(text)
+    if opening and opening[0].start == 2 and not (
+        _INTERROGATIVE.match(folded) or _VERBS.match(folded) or _is_function(folded)
+    ):
+        return text
+    return text[0].lower() + text[1:]
+
+
+def _is_function(folded: str) -> bool:
+    word = folded.split()[0]
+    return word in _SMALL
+
+
+_SMALL: Final = frozenset(
+    "le la les l' il elle ils elles a au aux de du des dans en par pour avec sur depuis jusqu'a sa "
+    "son ses leur leurs cela ca plus the it its they their in at on by with for since until of to "
+    "de het een hij zij ze zijn hun haar bij met door sinds tot van voor over te is der".split()
+)

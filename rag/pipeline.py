@@ -30,6 +30,20 @@ __all__ = ["Citadelle", "open_stages"]
 
 
 @dataclass(frozen=True, slots=True)
+class _Heard:
+    """A question as it is to be searched for and read, and the language to answer in.
+
+    `tongue` is the language of `asked`, which is that of an earlier question where a
+    follow-up in another language leaves most of it unsaid.
+    """
+
+    asked: str
+    tongue: Language
+    language: Language
+    carried: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Live:
     index: Index
     retriever: HybridRetriever
@@ -192,7 +206,7 @@ class Citadelle:
         of the user. Raises `InvalidQuestion` and `InvalidFilter`.
         """
         begin = time.perf_counter()
-        asked, language = self._understand(question, history)
+        heard = self._understand(question, history)
         live = self._live
         polite = courtesy(question)
         if polite is not None:
@@ -200,10 +214,10 @@ class Citadelle:
             total = (time.perf_counter() - begin) * 1000
             return replace(answer, timings={"retrieve_ms": 0.0, "read_ms": 0.0, "total_ms": total})
         k = self.settings.read_passages
-        first = live.retriever.first_stage(asked, k=k, language=language, filters=filters)
+        first = live.retriever.first_stage(heard.asked, k=k, language=heard.tongue, filters=filters)
         retrieved = time.perf_counter()
         ranking = live.retriever.second_stage(first, k=k)
-        answer = self._answer(live, question, asked, language, ranking)
+        answer = self._answer(live, question, heard, ranking)
         end = time.perf_counter()
         return replace(
             answer,
@@ -226,28 +240,28 @@ class Citadelle:
         `abstain_below` stands in for the setting; 0 gives the best answer there is, however
         unsure. Timings are left empty.
         """
-        asked, language = self._understand(question, history)
-        return self._answer(self._live, question, asked, language, ranking, abstain_below)
+        heard = self._understand(question, history)
+        return self._answer(self._live, question, heard, ranking, abstain_below)
 
     def _answer(
         self,
         live: _Live,
         question: str,
-        asked: str,
-        language: Language,
+        heard: _Heard,
         ranking: Ranking,
         abstain_below: float | None = None,
     ) -> Answer:
         reading = live.reader.read(
-            asked,
-            language,
+            heard.asked,
+            heard.tongue,
             ranking,
             live.index.documents,
-            focus=_focus(asked, bare_question(question)),
+            focus=_focus(heard.asked, bare_question(question)),
         )
         threshold = self.settings.abstain_below if abstain_below is None else abstain_below
         composer = Composer(self.settings.language, threshold)
-        return composer.compose(question.strip(), language, reading, live.index.documents)
+        answer = composer.compose(question.strip(), heard.language, reading, live.index.documents)
+        return replace(answer, understood=heard.asked) if heard.carried else answer
 
     def hints(self, answer: Answer, filters: Filters | None = None) -> tuple[str, ...]:
         """Return how to ask again what was not answered, in the language of the question.
@@ -271,8 +285,8 @@ class Citadelle:
         filters: Filters | None = None,
     ) -> Ranking:
         """Return the `k` best passages for a question, best first."""
-        asked, language = self._understand(question, history)
-        return self._live.retriever.rank(asked, k=k, language=language, filters=filters)
+        heard = self._understand(question, history)
+        return self._live.retriever.rank(heard.asked, k=k, language=heard.tongue, filters=filters)
 
     def explain(self, ranking: Ranking) -> list[Explanation]:
         """Return for each passage of a ranking of `search` why it stands where it does."""
@@ -280,8 +294,9 @@ class Citadelle:
 
     def evidence(self, question: str, ranking: Ranking) -> list[Evidence]:
         """Return every unit of the passages with what speaks for it, best first."""
-        asked, language = self._understand(question, ())
-        return self._live.reader.evidence(asked, language, ranking, self._live.index.documents)
+        heard = self._understand(question, ())
+        documents = self._live.index.documents
+        return self._live.reader.evidence(heard.asked, heard.tongue, ranking, documents)
 
     def document(self, doc_id: str) -> Document:
         """Return a document by its identifier or a unique beginning of it.
@@ -312,7 +327,7 @@ class Citadelle:
         """Return what the documents can be filtered by: keys and values of `filters`."""
         return self._live.facets
 
-    def _understand(self, question: str, history: Sequence[str | Turn]) -> tuple[str, Language]:
+    def _understand(self, question: str, history: Sequence[str | Turn]) -> _Heard:
         text = " ".join(question.split())
         if not any(character.isalnum() for character in text):
             raise InvalidQuestion("The question is empty; type a question about the documents.")
@@ -327,13 +342,15 @@ class Citadelle:
             if isinstance(turn, str) or turn.role == "user"
         ]
         bare = bare_question(text)
+        understood = standalone(bare, [bare_question(entry) for entry in earlier])
+        asked = understood.question
         language = detect(bare)
-        # Nothing was asked by a greeting or by thanks, so that nothing follows from them.
-        asking = [bare_question(entry) for entry in earlier if entry.strip()]
-        asked = standalone(bare, [entry for entry in asking if courtesy(entry) is None], language)
+        tongue = detect(asked) if understood.carried else language
         if language == "unknown":
-            language = detect(asked if asked != bare else text)
-        return asked, language
+            language = tongue if understood.carried else detect(text)
+        if tongue == "unknown":
+            tongue = language
+        return _Heard(asked, tongue, language, understood.carried)
 
 
 def _searched(live: _Live, filters: Filters | None) -> list[Document]:

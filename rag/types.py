@@ -298,7 +298,8 @@ class Answer:
     """An answer in plain text with markers such as `[1]`, and all it rests on.
 
     `short_answer` is empty where none can be told. `confidence` is in [0, 1]. A courtesy, which
-    replies to a greeting or to a question about the assistant, rests on nothing.
+    replies to a greeting or to a question about the assistant, rests on nothing. `understood` is
+    what was asked in place of a follow-up, empty for a question that stands alone.
     `timings` holds `retrieve_ms`, `read_ms` and `total_ms`.
     """
 
@@ -312,11 +313,14 @@ class Answer:
     confidence: float
     mode: Mode
     timings: Mapping[str, float] = field(default_factory=dict)
+    understood: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `citadelle ask --json` prints."""
+        understood = {"understood": self.understood} if self.understood else {}
         return {
             "question": self.question,
+            **understood,
             "language": self.language,
             "text": self.text,
             "short_answer": self.short_answer,

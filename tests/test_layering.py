@@ -33,6 +33,8 @@ ORDER = (
     "reader",
     "citation",
     "answering",
+    "phrases",
+    "pronouns",
     "conversation",
     "feedback",
     "pipeline",

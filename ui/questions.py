@@ -27,6 +27,7 @@ from ui.rendering import (
     notice_html,
     question_html,
     skipped_html,
+    understood_html,
 )
 from ui.texts import EXAMPLES, Texts
 
@@ -43,13 +44,14 @@ class Exchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
     `filters` are what it was limited to, whatever is in force by now; `hints` say how to ask
-    again what was not answered.
+    again what was not answered; `alone` is a question asked without the ones before it.
     `documents` are the ones that were quoted, as they were then: an answer goes
     on showing what it was made from when a document changes or goes.
     """
 
     question: str
     filters: tuple[Filter, ...] = ()
+    alone: bool = False
     answer: Answer | None = None
     hints: tuple[str, ...] = ()
     error: str = ""
@@ -175,11 +177,29 @@ def _ask_everywhere(question: str) -> None:
         conversation.append(Exchange(question))
 
 
+def _ask_alone(exchange: Exchange) -> None:
+    """Ask a question again as it is written, without the conversation before it."""
+    conversation = st.session_state.conversation
+    # A second click comes while the first is being answered.
+    if not conversation[-1].pending:
+        conversation.append(Exchange(exchange.question, exchange.filters, alone=True))
+
+
 def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
     with st.chat_message("user", avatar=_USER_AVATAR):
         st.html(question_html(exchange.question, f"exchange-{number}"))
         if exchange.filters:
             st.html(filters_html(filter_labels(exchange.filters, texts), texts))
+        if exchange.answer is not None and exchange.answer.understood:
+            st.html(understood_html(exchange.answer.understood, texts))
+            st.button(
+                texts.ask_alone,
+                key=f"alone-{number}",
+                type="tertiary",
+                icon=":material/undo:",
+                on_click=_ask_alone,
+                args=(exchange,),
+            )
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
         if exchange.pending:
             st.status(texts.searching, type="compact")
@@ -200,7 +220,8 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
 
 
 def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
-    history = [previous.question for previous in earlier if previous.answer is not None]
+    before = () if exchange.alone else earlier
+    history = [previous.question for previous in before if previous.answer is not None]
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
         answer = engine.ask(exchange.question, history=history, filters=filters)

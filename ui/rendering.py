@@ -32,6 +32,7 @@ __all__ = [
     "question_html",
     "skipped_html",
     "source_html",
+    "understood_html",
 ]
 
 # After a space: a footnote of the document's own, as in "1872[1]", sticks to its word.
@@ -157,6 +158,12 @@ def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
 def question_html(question: str, anchor: str) -> str:
     """Show a question as it was written, line breaks included."""
     return f'<div class="cit-question" id="{anchor}">{escape(question)}</div>'
+
+
+def understood_html(question: str, texts: Texts) -> str:
+    """Show what a follow-up was taken to ask."""
+    shown = texts.understood.format(question=question)
+    return f'<p class="cit-help cit-understood">{escape(shown)}</p>'
 
 
 def filters_html(labels: tuple[str, ...], texts: Texts) -> str:

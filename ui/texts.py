@@ -79,6 +79,8 @@ class Texts:
     filter_tag: str
     filter_country: str
     ask_everywhere: str
+    understood: str
+    ask_alone: str
     searching: str
     answer_ready: str
     opening: str
@@ -209,6 +211,8 @@ _FRENCH = typeset(
         filter_tag="Étiquette",
         filter_country="Pays",
         ask_everywhere="Poser la question à tous les documents",
+        understood="Compris comme : « {question} »",
+        ask_alone="Poser la question telle quelle",
         searching="Recherche et lecture des documents…",
         answer_ready="La réponse est affichée.",
         opening="Préparation des documents",
@@ -301,6 +305,8 @@ _ENGLISH = Texts(
     filter_tag="Tag",
     filter_country="Country",
     ask_everywhere="Ask all documents",
+    understood="Understood as: “{question}”",
+    ask_alone="Ask it as written",
     searching="Searching and reading the documents…",
     answer_ready="The answer is shown.",
     opening="Preparing the documents",
@@ -391,6 +397,8 @@ _DUTCH = Texts(
     filter_tag="Label",
     filter_country="Land",
     ask_everywhere="De vraag aan alle documenten stellen",
+    understood="Begrepen als: ‘{question}’",
+    ask_alone="Stel de vraag zoals ze er staat",
     searching="De documenten worden doorzocht en gelezen…",
     answer_ready="Het antwoord staat op het scherm.",
     opening="De documenten worden voorbereid",

@@ -361,7 +361,7 @@ class _Probe:
     def look(self, item: Item) -> _Look:
         """Return the unit with the largest share of the question's words, if it has enough."""
         language = _language(item)
-        question = _uninverted(standalone(item.question, item.history, language), language)
+        question = _uninverted(standalone(item.question, item.history).question, language)
         shared = self._words.intersection(content_words(question, language))
         across = len(shared) >= PROBE_WORDS
         own = language in self._languages

@@ -30,7 +30,7 @@ from eval.dataset import GOLD_LANGUAGES, json_lines, load_gold, resolve_document
 from eval.verbatim import locate, nearest
 from rag.chunking import units
 from rag.config import load_settings
-from rag.conversation import depends_on_history
+from rag.conversation import standalone
 from rag.errors import DatasetError, FeedbackError
 from rag.feedback import Feedback, FeedbackStore, Verdict
 from rag.questions import asked_for, wants_list
@@ -102,7 +102,7 @@ def draft(
         "type": "",
         "answerable": True,
     }
-    if feedback.history and depends_on_history(feedback.question, language):
+    if standalone(feedback.question, feedback.history).carried:
         record["history"] = list(feedback.history)
     abstained = bool(feedback.answer.get("abstained"))
     if feedback.verdict == "right" and abstained:

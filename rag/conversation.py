@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rag.courtesies import courtesy
+from rag.courtesies import bare_question, courtesy
 from rag.language import detect
 from rag.lexical import content_words, fold
 from rag.phrases import ARTICLES, PREPOSITIONS, Phrase, joined, phrases, put, said, straight
@@ -48,8 +48,7 @@ _AND: Final[dict[str, str]] = {"fr": "et", "en": "and", "nl": "en"}
 _OPENINGS: Final = {
     "fr": r"et si|et sinon|et|mais|alors|sinon|ou bien|(?:et )?qu'en est-il(?= d)",
     "en": r"and (?:what|how) about|what about|how about|and|but|or|so|same (?:question )?(?=for)",
-    "nl": r"en hoe zit het(?= (?:met|in|bij))|hoe zit het(?= (?:met|in|bij))|en wat met|wat met|"
-    r"en|maar|dus|of",
+    "nl": r"(?:en )?hoe zit het(?: met|(?= (?:in|bij)))|(?:en )?wat met|en|maar|dus|of",
 }
 # First words that tell the language of a follow-up too short for anything else to tell it.
 _FIRST: Final = {
@@ -105,7 +104,7 @@ _ASKING_PHRASE: Final = re.compile(
     r"(?:quel(?:le)?s?|which|what|welke?|combien d[e']|how many|hoeveel) ?\w+(?: \w+)?"
 )
 _VERBS: Final = re.compile(
-    r"\b(?:est|sont|etait|sera|ont|avait|fait|font|peut|doit|dirige|siege|travaille|cooper\w+|"
+    r"\b(?:est|sont|etait|sera|ont|avait|fait|font|peut|doit|dirige|siege|travaille|coopere(?:nt|ra)?|"
     r"represente|soutient|is|are|was|were|be|has|have|had|does|do|did|can|could|should|will|"
     r"would|zijn|werd|werden|wordt|worden|heeft|hebben|had|kan|kunnen|moet|moeten|doet|"
     r"werkt|leidt|vertegenwoordigt)\b|-(?:t-)?(?:il|elle|ils|elles|on)\b|^a-t-"
@@ -124,10 +123,10 @@ _VAGUE: Final = re.compile(
 _OF_SOMETHING: Final = re.compile(
     r"(?:missions?|taches?|roles?|sieges?|budgets?|adresse|alias|noms?|dates?|directeur|directrice|"
     r"president\w*|chef|membres?|partenaires?|objectifs?|ministre|ministere|statut|fonctions?|"
-    r"creation|effectifs?|personnel|employes|rattachement|tutelle|quartier|but|"
-    r"tasks?|names?|address|director|chair\w*|head|heads|headquarters|members?|partners?|"
+    r"creation|effectifs?|personnel|employes|patron|rattachement|tutelle|quartier|but|"
+    r"tasks?|names?|boss|address|director|chair\w*|head|heads|headquarters|members?|partners?|"
     r"objectives?|goals?|aims?|purpose|staff|employees|aliases|seat|ministry|mission|"
-    r"taken|taak|rol|zetel|begroting|adres|naam|namen|datum|voorzitter|hoofd|hoofdkwartier|leden|"
+    r"taken|taak|baas|rol|zetel|begroting|adres|naam|namen|datum|voorzitter|hoofd|hoofdkwartier|leden|"
     r"lid|partners|doel|doelen|doelstelling\w*|personeel|ministerie|opdracht\w*|leider)"
 )
 _OPENING_CLAUSE: Final = re.compile(
@@ -137,6 +136,10 @@ _OPENING_CLAUSE: Final = re.compile(
 )
 _LANGUAGE_NAMES: Final = re.compile(
     r"\b(?:francais|anglais|neerlandais|french|english|dutch|frans|engels|nederlands)\b"
+)
+_CIRCUMSTANCE: Final = re.compile(
+    r"(?:comme|selon|sans|apres|avant|depuis|pendant|as|according to|without|after|before|since|"
+    r"during|als|volgens|zonder|na|sinds|tijdens) "
 )
 _ALSO: Final = re.compile(
     r",? (?:aussi|egalement|alors|donc|plutot|too|as well|then|also|instead|ook|dan)$"
@@ -152,10 +155,10 @@ def standalone(question: str, history: Sequence[str]) -> Understood:
     if courtesy(question) is not None:
         return Understood(question)
     earlier: _Earlier | None = None
-    for asked in history:
+    for turn in history:
+        asked = bare_question(turn)
         if asked.strip() and courtesy(asked) is None:
-            understood = _understand(asked, earlier)
-            earlier = understood or _Earlier(_tidy(asked), _language(asked, earlier))
+            earlier = _understand(asked, earlier) or _alone(asked, earlier)
     understood = _understand(question, earlier)
     return Understood(question) if understood is None else Understood(understood.question, True)
 
@@ -180,8 +183,17 @@ def _understand(question: str, earlier: _Earlier | None) -> _Earlier | None:
         or _with_subject(folded, rest, found, language, earlier, opening is not None)
     )
     if understood is _JOIN:
-        return _join(rest or bare, language, earlier)
+        # After "and" a capital is that of a name, elsewhere that of the sentence.
+        clause = rest or bare
+        return _join(clause if opening else _lowered(clause), language, earlier)
     return understood
+
+
+def _alone(asked: str, earlier: _Earlier | None) -> _Earlier:
+    language = _language(asked, earlier)
+    text = _tidy(asked)
+    opening = re.match(rf"(?:{_OPENINGS[language]})(?:,? )", _fold(text))
+    return _Earlier(text[opening.end() :] if opening else text, language)
 
 
 _JOIN: Final = _Earlier("", "unknown")
@@ -226,8 +238,14 @@ def _asked_again(
 
 
 def _bare_question_word(folded: str) -> bool:
-    return re.fullmatch(r"(?:\w+ )?(?:qui|quoi|combien|who|whom|what|which|which ones?|how many|"
-                        r"how much|wie|wat|welke?|hoeveel)", folded) is not None
+    return (
+        re.fullmatch(
+            r"(?:\w+ )?(?:qui|quoi|combien|who|whom|what|which|which ones?|how many|"
+            r"how much|wie|wat|welke?|hoeveel)",
+            folded,
+        )
+        is not None
+    )
 
 
 def _with_question_word(word: str, earlier: _Earlier) -> _Earlier:
@@ -235,24 +253,33 @@ def _with_question_word(word: str, earlier: _Earlier) -> _Earlier:
     bare = earlier.question.rstrip(" ?!.…")
     folded = _fold(bare)
     if not earlier.clauses:
-        if match := re.match(rf"(?:{_ANY_ASKING})(?: (?!de\b|d'|many|much|veel|long)|(?=$))", folded):
+        if match := re.match(
+            rf"(?:{_ANY_ASKING})(?: (?!de\b|d'|many|much|veel|long)|(?=$))", folded
+        ):
             return _finished(f"{word} {bare[match.end() :]}", earlier.language)
         if _yes_or_no(folded, earlier.language):
             return _finished(f"{word} {_lowered(bare)}", earlier.language)
-    return _join(word, earlier.language, earlier)
+    return _join(_lowered(word), earlier.language, earlier)
 
 
 def _yes_or_no(folded: str, language: Language) -> bool:
     if _INTERROGATIVE.match(folded) and not folded.startswith("est-ce"):
         return False
     if language == "fr":
-        return bool(re.match(r"est-ce qu", folded) or (
-            re.search(r"-(?:t-)?(?:il|elle|ils|elles)\b", folded)
-            and not re.match(r"\w+ (?:quel|qui|quoi)", folded)
-        ))
-    return bool(re.match(
-        r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would|should|zijn|heeft|"
-        r"hebben|werd|wordt|kan|doet|werkt|moet|mag)\b", folded))
+        return bool(
+            re.match(r"est-ce qu", folded)
+            or (
+                re.search(r"-(?:t-)?(?:il|elle|ils|elles)\b", folded)
+                and not re.match(r"\w+ (?:quel|qui|quoi)", folded)
+            )
+        )
+    return bool(
+        re.match(
+            r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would|should|zijn|heeft|"
+            r"hebben|werd|wordt|kan|doet|werkt|moet|mag)\b",
+            folded,
+        )
+    )
 
 
 def _replaced(
@@ -266,6 +293,8 @@ def _replaced(
     """Put what a fragment names in the place of its like in the question before."""
     if not folded or _VAGUE.fullmatch(folded):
         return _JOIN
+    if re.fullmatch(r"ils?|elles?|lui|eux|he|she|it|they|him|her|them|hij|zij|ze|hem|haar", folded):
+        return _JOIN
     if also := _ALSO.search(folded):
         folded, rest = folded[: also.start()], rest[: also.start()]
     if pointing := re.match(r"(?:celui|celle|ceux|celles|that|those|die)(?= (?:d|of|van))", folded):
@@ -274,9 +303,9 @@ def _replaced(
         return None
     found = phrases(rest, language)
     led = re.match(rf"(?:{PREPOSITIONS[language]})\s*", folded)
-    if not (opened or (led and led.end() < len(folded))):
+    if not (opened or (led and led.end() < len(folded)) or _CIRCUMSTANCE.match(folded)):
         return None
-    if _LANGUAGE_NAMES.search(folded):
+    if _LANGUAGE_NAMES.search(folded) or _CIRCUMSTANCE.match(folded):
         return _JOIN
     new = _whole(rest, found, language)
     if new is None:
@@ -284,12 +313,15 @@ def _replaced(
     if not new.preposition and new.kind == "name" and not _is_name(new, found):
         return None
     # What was joined on is of the name that goes.
-    base = _finished(earlier.clauses[0], earlier.language).question if earlier.clauses else earlier.question
+    base = (
+        _finished(earlier.clauses[0], earlier.language).question
+        if earlier.clauses
+        else earlier.question
+    )
     old = _like(new, replace(earlier, question=base), _is_name(new, found))
     if old is not None:
         asked = put(base, old, new)
-        if base[0].isupper():
-            asked = asked[0].upper() + asked[1:]
+        asked = asked[0].upper() + asked[1:]
         return _Earlier(asked, earlier.language, name=new.name)
     if new.relation in ("in", "with", "topic") and language == earlier.language:
         return _finished(f"{base.rstrip(' ?!.…')} {_lowered(rest)}", language)
@@ -301,16 +333,28 @@ def _whole(rest: str, found: list[Phrase], language: Language) -> Phrase | None:
     if found and found[0].start == 0 and found[0].end == len(rest):
         return found[0]
     folded = _fold(rest)
-    if re.match(r"(?:sa|son|ses|leurs?|its|their|his|her|zijn|haar|hun|ce|cet|cette|ces|this|"
-                r"that|these|those|deze|dit|dat|die|lui|eux|elles?|him|them|it|hem)\b", folded):
+    if re.match(
+        r"(?:sa|son|ses|leurs?|its|their|his|her|zijn|haar|hun|ce|cet|cette|ces|this|"
+        r"that|these|those|deze|dit|dat|die|lui|eux|elles?|him|them|it|hem)\b",
+        folded,
+    ):
         return None
     # Its own name at the start tells where the preposition and the article end.
     head = phrases(_capitalised_head(rest, language), language)
     if not head or head[0].start != 0:
         return None
     first = head[0]
-    return Phrase(0, first.name_start, len(rest), first.preposition, first.article,
-                  rest[first.name_start :], "name", first.relation, language)
+    return Phrase(
+        0,
+        first.name_start,
+        len(rest),
+        first.preposition,
+        first.article,
+        rest[first.name_start :],
+        "name",
+        first.relation,
+        language,
+    )
 
 
 def _capitalised_head(rest: str, language: Language) -> str:
@@ -330,8 +374,10 @@ def _is_name(phrase: Phrase, found: Sequence[Phrase]) -> bool:
     """Return whether a fragment is a name and not a common noun, as far as capitals tell."""
     if any(phrase.name_start == other.name_start for other in found):
         return True
-    return not phrase.article and len(phrase.name.split()) == 1 and not _OF_SOMETHING.fullmatch(
-        _fold(phrase.name)
+    return (
+        not phrase.article
+        and len(phrase.name.split()) == 1
+        and not _OF_SOMETHING.fullmatch(_fold(phrase.name))
     )
 
 
@@ -362,8 +408,11 @@ def _last_words(earlier: _Earlier, new: Phrase) -> Phrase | None:
     """Return the end of a question typed without capitals: "… in eccg"."""
     bare = earlier.question.rstrip(" ?!.…")
     folded = _fold(bare)
-    match = re.search(rf"\b(?:{PREPOSITIONS[earlier.language]})\s*(?:(?:{ARTICLES[earlier.language]})"
-                      r"\s*)?(?P<word>[\w.-]+)$", folded)
+    match = re.search(
+        rf"\b(?:{PREPOSITIONS[earlier.language]})\s*(?:(?:{ARTICLES[earlier.language]})"
+        r"\s*)?(?P<word>[\w.-]+)$",
+        folded,
+    )
     if match is None:
         return None
     shouted = bare[: match.start("word")] + "X" * len(match["word"])
@@ -421,14 +470,25 @@ def _common_noun(earlier: _Earlier) -> Phrase | None:
     bare = earlier.question.rstrip(" ?!.…")
     folded = _fold(bare)
     articles = ARTICLES[earlier.language]
-    match = re.search(rf"(?:^|(?<=[ ']))(?P<article>{articles})\s*(?P<name>[\w.-]+(?: [\w.-]+){{0,4}})$", folded)
+    match = re.search(
+        rf"(?:^|(?<=[ ']))(?P<article>{articles})\s*(?P<name>[\w.-]+(?: [\w.-]+){{0,4}})$", folded
+    )
     if match is None or _VERBS.search(match["name"]):
         return None
     name = bare[match.start("name") :]
     if _OF_SOMETHING.match(fold(name)):
         return None
-    return Phrase(match.start(), match.start("name"), len(bare), "", match["article"], name,
-                  "name", "", earlier.language)
+    return Phrase(
+        match.start(),
+        match.start("name"),
+        len(bare),
+        "",
+        match["article"],
+        name,
+        "name",
+        "",
+        earlier.language,
+    )
 
 
 def _place(earlier: _Earlier, subject: Phrase | None) -> str:
@@ -443,7 +503,7 @@ def _join(text: str, language: Language, earlier: _Earlier) -> _Earlier:
     Of a chain of such only the first and the last two are kept.
     """
     clauses = earlier.clauses or (earlier.question.rstrip(" ?!.…"),)
-    kept = (*clauses[:1], *clauses[1:][-1:], f"{_AND[language]} {_lowered(text)}")
+    kept = (*clauses[:1], *clauses[1:][-1:], f"{_AND[language]} {text}")
     question = _finished(", ".join(kept), language).question
     return _Earlier(question, earlier.language, kept, earlier.name)
 
@@ -454,26 +514,9 @@ def _finished(text: str, language: Language) -> _Earlier:
 
 
 def _lowered(text: str) -> str:
-    """Return a clause as it stands inside a question: a name keeps its capital."""
-    first = re.match(r"[\w']+", text)
-    if first is None or sum(map(str.isupper, first.group())) != 1:
-        return text
-    opening = phrases(f"… {text}", "en")
-    folded = _fold(text)
-    if opening and opening[0].start == 2 and not (
-        _INTERROGATIVE.match(folded) or _VERBS.match(folded) or _is_function(folded)
-    ):
+    """Return a clause as it stands inside a question: without the capital of a sentence."""
+    first = re.match(r"[\w'-]+", text)
+    named = any(phrase.name_start == 0 for phrase in phrases(text, "unknown"))
+    if first is None or named or sum(map(str.isupper, first.group())) != 1:
         return text
     return text[0].lower() + text[1:]
-
-
-def _is_function(folded: str) -> bool:
-    word = folded.split()[0]
-    return word in _SMALL
-
-
-_SMALL: Final = frozenset(
-    "le la les l' il elle ils elles a au aux de du des dans en par pour avec sur depuis jusqu'a sa "
-    "son ses leur leurs cela ca plus the it its they their in at on by with for since until of to "
-    "de het een hij zij ze zijn hun haar bij met door sinds tot van voor over te is der".split()
-)

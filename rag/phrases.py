@@ -122,13 +122,16 @@ _RELATIONS: Final[dict[str, tuple[tuple[Relation, str], ...]]] = {
     ),
 }
 PREPOSITIONS: Final = {
-    language: "|".join(
-        rf"(?:{words})(?:\b|(?<=')|(?= ))" for _, words in _RELATIONS[language]
-    )
+    language: "|".join(rf"(?:{words})(?:\b|(?<=')|(?= ))" for _, words in _RELATIONS[language])
     for language in _RELATIONS
 }
 # "du" is a preposition and an article.
-_CONTRACTED: Final = {"du": ("de", "le"), "des": ("de", "les"), "au": ("à", "le"), "aux": ("à", "les")}
+_CONTRACTED: Final = {
+    "du": ("de", "le"),
+    "des": ("de", "les"),
+    "au": ("à", "le"),
+    "aux": ("à", "les"),
+}
 # As typed in haste, or before a vowel.
 _SPELT: Final = {"a": "à", "d'": "de"}
 
@@ -224,7 +227,7 @@ def _with_head(
     article = preposition = ""
     relation: Relation = ""
     if match := re.search(rf"(?:^|(?<=[\s'])){_ended(ARTICLES[tongue])}", folded[:start]):
-        article, start = text[match.start() : start].strip(), match.start()
+        article, start = text[match.start() : start].strip().lower(), match.start()
     for candidate, words in _RELATIONS[tongue]:
         if match := re.search(rf"(?:^|(?<=[\s'])){_ended(words)}", folded[:start]):
             preposition, relation = text[match.start() : start].strip(), candidate
@@ -283,7 +286,12 @@ def joined(*words: str) -> str:
     """Put French or other words together: "de" and "le" are "du", "de" and a vowel "d'"."""
     text = " ".join(word for word in words if word)
     text = re.sub(r"(?<=l') ", "", text)
-    for before, after in (("de le ", "du "), ("de les ", "des "), ("à le ", "au "), ("à les ", "aux ")):
+    for before, after in (
+        ("de le ", "du "),
+        ("de les ", "des "),
+        ("à le ", "au "),
+        ("à les ", "aux "),
+    ):
         text = re.sub(rf"(?<!\w){before}", after, text)
     return text
 

@@ -342,7 +342,7 @@ class Citadelle:
             if isinstance(turn, str) or turn.role == "user"
         ]
         bare = bare_question(text)
-        understood = standalone(bare, [bare_question(entry) for entry in earlier])
+        understood = standalone(bare, earlier)
         asked = understood.question
         language = detect(bare)
         tongue = detect(asked) if understood.carried else language

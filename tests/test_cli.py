@@ -264,9 +264,13 @@ def test_ask_takes_history_and_filters(citadelle: Command) -> None:
         "--json",
     ).json
     assert value["question"] == "Et au Niger ?"
+    assert value["understood"] == "Où est le projet au Niger ?"
     assert {passage["doc_id"] for passage in value["passages"]} == {"projet.md"}
+    said = citadelle("ask", "Et au Niger ?", "--history", "Où est le projet ?").out
+    assert said.splitlines()[0] == "Understood as: Où est le projet au Niger ?"
     both = citadelle("ask", "Niger ?", "--filter", "tag=projet", "--filter", "pays=Niger")
     assert both.code == 0
+    assert "Understood as" not in both.out
 
 
 @pytest.mark.parametrize(

@@ -122,10 +122,70 @@ def test_a_follow_up_is_understood_from_what_came_before(
 ) -> None:
     answer = citadelle.ask(question, history=[earlier])
     assert answer.question == question
+    assert answer.understood and answer.to_dict()["understood"] == answer.understood
+    assert "understood" not in citadelle.ask(earlier).to_dict()
     assert (answer.short_answer, answer.abstained) == (short, False)
     # What the assistant said is not taken for a question.
     turns = [Turn("user", earlier), Turn("assistant", "Le Niger et l'OSCE.")]
     assert citadelle.ask(question, history=turns).text == answer.text
+
+
+@pytest.mark.parametrize(
+    ("turns", "understood", "language", "said"),
+    [
+        (
+            ["Que fait le CCB à l'ENISA ?", "Merci", "Et à l'OCDE ?"],
+            "Que fait le CCB à l'OCDE ?",
+            "fr",
+            "(OCDE)",
+        ),
+        (
+            ["Où siège le Belgian Cyber Command ?", "When was it created?"],
+            "When was the Belgian Cyber Command created?",
+            "en",
+            "2022",
+        ),
+        (
+            ["Waar is het Belgian Cyber Command gevestigd?", "depuis quand ?"],
+            "Sinds wanneer is het Belgian Cyber Command gevestigd?",
+            "fr",
+            "2022",
+        ),
+        (
+            ["What is the Belgian Cyber Command?", "since when?", "thanks", "Where is it based?"],
+            "Where is the Belgian Cyber Command based?",
+            "en",
+            "Bruxelles, Belgique",
+        ),
+        (
+            ["C'est quoi le Belgian Cyber Command ?", "il dépend de quel ministère ?"],
+            "Le Belgian Cyber Command dépend de quel ministère ?",
+            "fr",
+            "Ministère de la Défense belge",
+        ),
+        (
+            ["Qui représente la Belgique à l'ECCG ?", "Et à l'OTAN ?"],
+            "Qui représente la Belgique à l'OTAN ?",
+            "fr",
+            "l'Organisation du Traité de l'Atlantique Nord (OTAN)",
+        ),
+        (
+            ["Quelle loi a désigné le CCB ?", "Et qui organise Cyber Europe ?"],
+            "",
+            "fr",
+            "l'ENISA",
+        ),
+    ],
+)
+def test_the_understood_question_is_what_is_answered(
+    citadelle: Citadelle, turns: list[str], understood: str, language: str, said: str
+) -> None:
+    *history, question = turns
+    answer = citadelle.ask(question, history=history)
+    assert (answer.understood, answer.language, answer.abstained) == (understood, language, False)
+    assert said in answer.text
+    assert verbatim(citadelle, answer)
+    assert citadelle.search(question, history=history).query == (understood or question)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +308,7 @@ def test_courtesies_are_no_part_of_what_a_follow_up_follows(citadelle: Citadelle
     polite = citadelle.search(
         "Merci ! Et quand a-t-il été créé ?", history=[f"Bonjour, {first}", "Merci beaucoup", "ok"]
     )
-    assert alone.query == f"{first} Et quand a-t-il été créé ?"
+    assert alone.query == "Quand le Belgian Cyber Command a-t-il été créé ?"
     assert polite.query == alone.query
 
 

@@ -169,20 +169,12 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
         state.conversation.append(Exchange(question.strip(), filters_in_force()))
 
 
-def _ask_everywhere(question: str) -> None:
-    """Ask a question again, of all documents this time."""
+def _ask_again(exchange: Exchange) -> None:
+    """Ask a question again, of other documents or without what came before it."""
     conversation = st.session_state.conversation
     # A second click comes while the first is being answered.
     if not conversation[-1].pending:
-        conversation.append(Exchange(question))
-
-
-def _ask_alone(exchange: Exchange) -> None:
-    """Ask a question again as it is written, without the conversation before it."""
-    conversation = st.session_state.conversation
-    # A second click comes while the first is being answered.
-    if not conversation[-1].pending:
-        conversation.append(Exchange(exchange.question, exchange.filters, alone=True))
+        conversation.append(exchange)
 
 
 def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
@@ -197,8 +189,8 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
                 key=f"alone-{number}",
                 type="tertiary",
                 icon=":material/undo:",
-                on_click=_ask_alone,
-                args=(exchange,),
+                on_click=_ask_again,
+                args=(Exchange(exchange.question, exchange.filters, alone=True),),
             )
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
         if exchange.pending:
@@ -214,14 +206,24 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
                 key=f"everywhere-{number}",
                 type="tertiary",
                 icon=":material/filter_list_off:",
-                on_click=_ask_everywhere,
-                args=(exchange.question,),
+                on_click=_ask_again,
+                args=(Exchange(exchange.question, alone=exchange.alone),),
             )
 
 
+def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
+    """Return the questions that an exchange follows: none before one that was asked alone."""
+    history: list[str] = []
+    for one in (*earlier, exchange):
+        if one.alone:
+            history.clear()
+        if one is not exchange and one.answer is not None:
+            history.append(one.question)
+    return history
+
+
 def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
-    before = () if exchange.alone else earlier
-    history = [previous.question for previous in before if previous.answer is not None]
+    history = _history(exchange, earlier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
         answer = engine.ask(exchange.question, history=history, filters=filters)

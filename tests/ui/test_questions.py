@@ -52,6 +52,28 @@ def test_follow_up_carries_the_earlier_questions(start: Start) -> None:
     assert 'href="#passage-2-1"' in markup
 
 
+def test_a_follow_up_says_how_it_was_understood_and_is_asked_alone_by_a_click(
+    start: Start,
+) -> None:
+    engine = FakeEngine()
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert not [button for button in page.button if "alone" in (button.key or "")]
+    plain = quoting(engine.documents[NOTE], "Il garde la Meuse.", "Et lui ?")
+    engine.gives = replace(plain, understood=f"Que garde le {HOSTILE} ?")
+    page.chat_input[0].set_value("Et lui ?").run()
+    text, tags = read(shown(page))
+    assert f"Compris comme : « Que garde le {HOSTILE} ? »" in text.replace("\u00a0", " ")
+    assert not tags & {"script", "img", "iframe"}
+    engine.gives = plain
+    page.button(key="alone-2").click().run()
+    assert engine.asked[-1] == ("Et lui ?", [])
+    assert [button.key for button in page.button if "alone" in (button.key or "")] == ["alone-2"]
+    # What comes next follows the question as it was written, and nothing from before it.
+    page.chat_input[0].set_value("Depuis quand ?").run()
+    assert engine.asked[-1] == ("Depuis quand ?", ["Et lui ?"])
+
+
 def test_new_conversation_forgets(start: Start) -> None:
     engine = FakeEngine()
     page = start(engine)

@@ -14,8 +14,18 @@ from typing import Final
 
 from rag.courtesies import bare_question, courtesy
 from rag.language import detect
-from rag.lexical import content_words, fold
-from rag.phrases import ARTICLES, PREPOSITIONS, Phrase, joined, phrases, put, said, straight
+from rag.lexical import content_words
+from rag.phrases import (
+    ARTICLES,
+    PREPOSITIONS,
+    Phrase,
+    fold_letters,
+    joined,
+    phrases,
+    put,
+    said,
+    straight,
+)
 from rag.pronouns import Unclear, resolved
 from rag.types import Language
 
@@ -50,6 +60,7 @@ _OPENINGS: Final = {
     "en": r"and (?:what|how) about|what about|how about|and|but|or|so|same (?:question )?(?=for)",
     "nl": r"(?:en )?hoe zit het(?: met|(?= (?:in|bij)))|(?:en )?wat met|en|maar|dus|of",
 }
+_LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en", "nl")
 # First words that tell the language of a follow-up too short for anything else to tell it.
 _FIRST: Final = {
     "fr": r"et|a|au|aux|quand|pourquoi|ou|depuis|combien|qui|comment|par|avec|pour|dans|il|elle",
@@ -165,17 +176,17 @@ def standalone(question: str, history: Sequence[str]) -> Understood:
 
 def _understand(question: str, earlier: _Earlier | None) -> _Earlier | None:
     """Return what a follow-up asks; None for a question that stands alone."""
-    text = _tidy(question)
+    text = straight(question)
     bare = text.rstrip(" ?!.…")
     if earlier is None or not bare:
         return None
     language = _language(question, earlier)
-    folded = _fold(bare)
+    folded = fold_letters(bare)
     opening = re.match(rf"(?:{_OPENINGS[language]})(?:,? |$)", folded)
     rest = bare[opening.end() :] if opening else bare
     # "Et lui, quand …" says twice what it is about.
     rest = re.sub(r"^(?:lui|elle|eux|elles|hij|him),\s*", "", rest, flags=re.IGNORECASE)
-    folded = _fold(rest)
+    folded = fold_letters(rest)
     found = phrases(rest, language)
     understood = (
         _asked_again(folded, rest, found, language, earlier)
@@ -191,20 +202,12 @@ def _understand(question: str, earlier: _Earlier | None) -> _Earlier | None:
 
 def _alone(asked: str, earlier: _Earlier | None) -> _Earlier:
     language = _language(asked, earlier)
-    text = _tidy(asked)
-    opening = re.match(rf"(?:{_OPENINGS[language]})(?:,? )", _fold(text))
+    text = straight(asked)
+    opening = re.match(rf"(?:{_OPENINGS[language]})(?:,? )", fold_letters(text))
     return _Earlier(text[opening.end() :] if opening else text, language)
 
 
 _JOIN: Final = _Earlier("", "unknown")
-
-
-def _tidy(question: str) -> str:
-    return straight(question)
-
-
-def _fold(text: str) -> str:
-    return "".join(fold(letter)[:1] or letter for letter in text)
 
 
 def _language(question: str, earlier: _Earlier | None) -> Language:
@@ -212,11 +215,8 @@ def _language(question: str, earlier: _Earlier | None) -> Language:
     detected = detect(question)
     if detected != "unknown":
         return detected
-    folded = _fold(_tidy(question))
-    matching: list[Language] = []
-    for language in ("fr", "en", "nl"):
-        if re.match(rf"(?:{_FIRST[language]})\b", folded):
-            matching.append(language)
+    folded = fold_letters(straight(question))
+    matching = [one for one in _LANGUAGES if re.match(rf"(?:{_FIRST[one]})\b", folded)]
     before: Language = earlier.language if earlier else "fr"
     return matching[0] if matching and before not in matching else before
 
@@ -225,16 +225,17 @@ def _asked_again(
     folded: str, rest: str, found: list[Phrase], language: Language, earlier: _Earlier
 ) -> _Earlier | None:
     """Ask a question word of the question before."""
-    for number, (*words, pattern) in enumerate(_ASKING):
+    for *words, pattern in _ASKING:
         if re.fullmatch(pattern, folded):
-            word = dict(zip(("fr", "en", "nl"), words, strict=True))[earlier.language]
-            return _with_question_word(word, earlier) if number >= 0 else None
+            word = words[_LANGUAGES.index(earlier.language)]
+            return _with_question_word(word, earlier)
+    if _VERBS.search(folded):
+        return None
     if found or not (_ASKING_PHRASE.fullmatch(folded) or _bare_question_word(folded)):
         return None
-    if not _VERBS.search(folded) and re.match(r"\w+ (?:quel|which|what|welk)", folded):
-        if language == earlier.language:
-            return _with_question_word(rest[0].upper() + rest[1:], earlier)
-    return _JOIN if not _VERBS.search(folded) else None
+    if language == earlier.language and re.match(r"\w+ (?:quel|which|what|welk)", folded):
+        return _with_question_word(rest[0].upper() + rest[1:], earlier)
+    return _JOIN
 
 
 def _bare_question_word(folded: str) -> bool:
@@ -251,7 +252,7 @@ def _bare_question_word(folded: str) -> bool:
 def _with_question_word(word: str, earlier: _Earlier) -> _Earlier:
     """Return the earlier question with another question word, where its grammar allows."""
     bare = earlier.question.rstrip(" ?!.…")
-    folded = _fold(bare)
+    folded = fold_letters(bare)
     if not earlier.clauses:
         if match := re.match(
             rf"(?:{_ANY_ASKING})(?: (?!de\b|d'|many|much|veel|long)|(?=$))", folded
@@ -332,7 +333,7 @@ def _whole(rest: str, found: list[Phrase], language: Language) -> Phrase | None:
     """Return a fragment as one phrase, whatever it names."""
     if found and found[0].start == 0 and found[0].end == len(rest):
         return found[0]
-    folded = _fold(rest)
+    folded = fold_letters(rest)
     if re.match(
         r"(?:sa|son|ses|leurs?|its|their|his|her|zijn|haar|hun|ce|cet|cette|ces|this|"
         r"that|these|those|deze|dit|dat|die|lui|eux|elles?|him|them|it|hem)\b",
@@ -359,7 +360,7 @@ def _whole(rest: str, found: list[Phrase], language: Language) -> Phrase | None:
 
 def _capitalised_head(rest: str, language: Language) -> str:
     """Return a fragment with the first word of its noun as an acronym has it."""
-    folded = _fold(rest)
+    folded = fold_letters(rest)
     tongue = language if language in ARTICLES else "fr"
     head = re.match(rf"(?:(?:{PREPOSITIONS[tongue]})\s*)?(?:(?:{ARTICLES[tongue]})\s*)?", folded)
     place = head.end() if head else 0
@@ -377,7 +378,7 @@ def _is_name(phrase: Phrase, found: Sequence[Phrase]) -> bool:
     return (
         not phrase.article
         and len(phrase.name.split()) == 1
-        and not _OF_SOMETHING.fullmatch(_fold(phrase.name))
+        and not _OF_SOMETHING.fullmatch(fold_letters(phrase.name))
     )
 
 
@@ -387,11 +388,9 @@ def _like(new: Phrase, earlier: _Earlier, named: bool) -> Phrase | None:
     if new.kind == "year":
         return next((old for old in there if old.kind == "year"), None)
     if new.relation in ("in", "of", "with"):
-        there = [old for old in there if old.relation == new.relation] or (
-            [_last_words(earlier, new)] if _last_words(earlier, new) else []
-        )
+        there = [old for old in there if old.relation == new.relation]
         same = [old for old in there if old.kind == new.kind]
-        return (same or there or [None])[-1]
+        return (same or there)[-1] if there else _last_words(earlier, new)
     same = [old for old in there if old.kind == new.kind]
     if not named:
         return None
@@ -407,7 +406,7 @@ def _like(new: Phrase, earlier: _Earlier, named: bool) -> Phrase | None:
 def _last_words(earlier: _Earlier, new: Phrase) -> Phrase | None:
     """Return the end of a question typed without capitals: "… in eccg"."""
     bare = earlier.question.rstrip(" ?!.…")
-    folded = _fold(bare)
+    folded = fold_letters(bare)
     match = re.search(
         rf"\b(?:{PREPOSITIONS[earlier.language]})\s*(?:(?:{ARTICLES[earlier.language]})"
         r"\s*)?(?P<word>[\w.-]+)$",
@@ -455,7 +454,7 @@ def _with_subject(
 
 def _subject(earlier: _Earlier) -> Phrase | None:
     """Return what the earlier question is about: what stands before its verb, if names tell."""
-    there = [phrase for phrase in phrases(earlier.question, earlier.language)]
+    there = phrases(earlier.question, earlier.language)
     for kind in ("name", "country"):
         of_kind = [phrase for phrase in there if phrase.kind == kind]
         for relations in (("",), ("of",), ("in", "with", "topic")):
@@ -468,7 +467,7 @@ def _subject(earlier: _Earlier) -> Phrase | None:
 def _common_noun(earlier: _Earlier) -> Phrase | None:
     """Return the last noun with its article that ends a question: "où siège le bcc"."""
     bare = earlier.question.rstrip(" ?!.…")
-    folded = _fold(bare)
+    folded = fold_letters(bare)
     articles = ARTICLES[earlier.language]
     match = re.search(
         rf"(?:^|(?<=[ ']))(?P<article>{articles})\s*(?P<name>[\w.-]+(?: [\w.-]+){{0,4}})$", folded
@@ -476,7 +475,7 @@ def _common_noun(earlier: _Earlier) -> Phrase | None:
     if match is None or _VERBS.search(match["name"]):
         return None
     name = bare[match.start("name") :]
-    if _OF_SOMETHING.match(fold(name)):
+    if _OF_SOMETHING.match(fold_letters(name)):
         return None
     return Phrase(
         match.start(),

@@ -15,7 +15,17 @@ from typing import Final, Literal
 from rag.lexical import fold
 from rag.types import Language
 
-__all__ = ["ARTICLES", "PREPOSITIONS", "Phrase", "joined", "phrases", "put", "said", "straight"]
+__all__ = [
+    "ARTICLES",
+    "PREPOSITIONS",
+    "Phrase",
+    "fold_letters",
+    "joined",
+    "phrases",
+    "put",
+    "said",
+    "straight",
+]
 
 Kind = Literal["country", "name", "year"]
 # Where something is, whose it is, with whom, and what merely names a topic ("and for Niger?").
@@ -182,8 +192,8 @@ def straight(text: str) -> str:
     return " ".join(text.replace("’", "'").split())
 
 
-def _folded(text: str) -> str:
-    """Fold letter by letter, so that places in the result are places in the text."""
+def fold_letters(text: str) -> str:
+    """Return a text folded letter by letter: places in the result are places in the text."""
     return "".join(fold(letter)[:1] or letter for letter in text)
 
 
@@ -194,7 +204,7 @@ def phrases(text: str, language: Language) -> list[Phrase]:
     inside more capitals.
     """
     found: list[Phrase] = []
-    folded = _folded(text)
+    folded = fold_letters(text)
     for start, end, kind in _spans(text, folded):
         if all(end <= other.start or start >= other.end for other in found):
             found.append(_with_head(text, folded, start, end, kind, language))

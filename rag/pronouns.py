@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rag.lexical import fold
-from rag.phrases import ARTICLES, Phrase, joined, said
+from rag.phrases import Phrase, fold_letters, joined, said
 from rag.types import Language
 
 __all__ = ["Unclear", "resolved"]
@@ -34,7 +34,8 @@ _ASKS_WHO: Final = re.compile(
 )
 # "Which law designated …": what then is "it" is the law, and that is not known here.
 _WHICH_DOES: Final = re.compile(
-    r"^(?:quel(?:le)?s? (?!est |sont |etai)\w+ (?!l'|(?:le|la|les|a-t|est-ce)\b)(?!.*-(?:t-)?(?:ils?|elles?)\b)"
+    r"^(?:quel(?:le)?s? (?!est |sont |etai)\w+ "
+    r"(?!l'|(?:le|la|les|a-t|est-ce)\b)(?!.*-(?:t-)?(?:ils?|elles?)\b)"
     r"|(?:which|what) (?!is |are |was |were |does |do |did )\w+ "
     r"(?!(?:does|do|did|is|are|was|were|has|have|can|will|the)\b))"
 )
@@ -81,7 +82,7 @@ def resolved(
     the names of the text itself, and a pronoun after one of them stands for it. None where
     nothing points back. Raises `Unclear` where something does and it cannot be told to what.
     """
-    folded = "".join(fold(letter)[:1] or letter for letter in text)
+    folded = fold_letters(text)
     before = fold(earlier)
     spared = _EXPLETIVE.sub(lambda match: "_" * len(match.group()), folded)
     own = min((phrase.start for phrase in found if phrase.kind != "year"), default=len(text))
@@ -207,11 +208,9 @@ def _french(clause: _Clause) -> str | None:
     if match := clause.find(r"\b(?P<to>avec|pour|chez|sur|par|de|d'|a|sans) ?(?:lui|elles?|eux)\b"):
         to = "de" if match["to"] == "d'" else "à" if match["to"] == "a" else match["to"]
         return clause.with_(match.start(), match.end(), joined(to, clause.subject(person=True)))
-    if clause.find(r"\b(?:ce dernier|cette derniere|celui-ci|celle-ci|ceux-ci|celles-ci)\b"):
-        match = clause.find(
-            r"\b(?:ce dernier|cette derniere|celui-ci|celle-ci|ceux-ci|celles-ci)\b"
-        )
-        assert match is not None
+    if match := clause.find(
+        r"\b(?:ce dernier|cette derniere|celui-ci|celle-ci|ceux-ci|celles-ci)\b"
+    ):
         if _ASKS_WHICH.search(clause.before):
             raise Unclear
         return clause.with_(match.start(), match.end(), clause.subject(person=True))
@@ -278,7 +277,6 @@ def _inverted(clause: _Clause, match: re.Match[str]) -> str | None:
 
 
 def _english(clause: _Clause) -> str | None:
-    text = clause.text
     if match := clause.find(r"\b(?P<own>its|their|his|her) (?P<noun>\w+)"):
         person = match["own"] in ("his", "her") or bool(_OF_A_PERSON.match(match["noun"]))
         subject = clause.subject(person=person, many=match["own"] == "their")
@@ -345,7 +343,9 @@ def _dutch(clause: _Clause) -> str | None:
         return clause.with_(match.start(), match.end(), f"{to} {clause.subject()}")
     if match := clause.find(
         r"\bhet(?=$|,| (?:nu|precies|dan|al|eigenlijk|samen)$|"
-        rf" (?:(?:nu|precies|dan|al|eigenlijk|samen) )?(?:(?:ge|be|ver|ont|op|aan|uit|in)\w+(?:d|t|en)\b|(?:{_DUTCH_ADVERBS})\b|"
+        r" (?:(?:nu|precies|dan|al|eigenlijk|samen) )?"
+        r"(?:(?:ge|be|ver|ont|op|aan|uit|in)\w+(?:d|t|en)\b|"
+        rf"(?:{_DUTCH_ADVERBS})\b|"
         r"(?:de|het|een|welke?|wie|wat|lid|deel)\b|[A-Z]))|^het(?= (?:is|valt|hoort|werkt)\b)"
     ):
         return clause.with_(match.start(), match.end(), clause.subject())

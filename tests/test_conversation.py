@@ -82,9 +82,9 @@ def test_blank_and_polite_turns_are_no_part_of_a_conversation() -> None:
 
 
 WORDS = st.sampled_from(
-    "et and en mais what about quand wanneer why il it het le la l'ENISA NATO Belgique in à du "
-    "au sein de qui la dirige sa its zijn y daar there ce this die celui -t-il a-t-elle ? , 2020 "
-    "' ’ … Œ ﬁ İ ß \u0301".split()
+    """et and en mais what about quand wanneer why il it het le la l'ENISA NATO Belgique in à du
+    au sein de qui la dirige sa its zijn y daar there ce this die celui -t-il a-t-elle ? , 2020
+    ' ’ … Œ ﬁ İ ß \u0301""".split()  # noqa: SIM905
 )
 TEXTS = st.one_of(st.text(max_size=60), st.lists(WORDS, max_size=12).map(" ".join))
 

@@ -300,7 +300,9 @@ def _replaced(
         folded, rest = folded[: also.start()], rest[: also.start()]
     if pointing := re.match(r"(?:celui|celle|ceux|celles|that|those|die)(?= (?:d|of|van))", folded):
         folded, rest = folded[pointing.end() + 1 :], rest[pointing.end() + 1 :]
-    if _VERBS.search(folded) or _INTERROGATIVE.match(folded) or len(folded.split()) > 9:
+    # "Bij wie hoort het?" opens with a preposition and is no fragment.
+    asking = _INTERROGATIVE.match(folded) or _INTERROGATIVE.match(folded.partition(" ")[2])
+    if _VERBS.search(folded) or asking or len(folded.split()) > 9:
         return None
     found = phrases(rest, language)
     led = re.match(rf"(?:{PREPOSITIONS[language]})\s*", folded)

@@ -300,7 +300,8 @@ def _english(clause: _Clause) -> str | None:
             result = head + result[match.start() :]
         return result
     if shown := clause.demonstrated(
-        rf"\b(?:this|that|these|those) (?!(?:{_TIME}|the|is|are|it|a)\b)(?P<noun>\w+)"
+        r"(?<!did )(?<!does )(?<!do )\b(?:this|that|these|those) "
+        rf"(?!(?:{_TIME}|the|is|are|it|a)\b)(?P<noun>\w+)"
     ):
         return shown
     if match := clause.find_there(
@@ -310,7 +311,8 @@ def _english(clause: _Clause) -> str | None:
             raise Unclear
         return clause.with_(match.start(), match.end(), clause.place)
     if clause.find(
-        r"\b(?:this|that|these|those)$|^(?:is|was|does|do|are|were) (?:this|that|these|those)\b"
+        r"\b(?:this|that|these|those)$|"
+        r"\b(?:is|was|does|do|did|are|were) (?:this|that|these|those)\b"
     ):
         raise Unclear
     return None

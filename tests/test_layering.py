@@ -26,6 +26,7 @@ ORDER = (
     "reranking",
     "retrieval",
     "questions",
+    "parts",
     "courtesies",
     "short_answers",
     "evidence",

@@ -11,8 +11,6 @@ let opener = null; // The link that was followed, to which closing returns.
 let byKeyboard = false; // Who follows a link by keyboard reads on from the quote.
 let begun = false;
 
-const pane = () => document.querySelector(".st-key-reading");
-
 function findMarks(view, key) {
   const article = [...document.querySelectorAll(".cit-document")].find(
     (each) => each.dataset.view === view,
@@ -21,20 +19,27 @@ function findMarks(view, key) {
   return article && marks.filter((mark) => !key || mark.dataset.keys.split(" ").includes(key));
 }
 
-// As a rule of a style sheet, so that it also holds for what is drawn again later.
-function standOut(view, key, quote) {
+// As rules of a style sheet, so that they also hold for what is drawn again later.
+function setRules(rules) {
   let sheet = document.getElementById("cit-followed");
   if (!sheet) {
     sheet = document.head.appendChild(document.createElement("style"));
     sheet.id = "cit-followed";
   }
+  sheet.textContent = rules;
+}
+
+function standOut(view, key, quote) {
   const mark = key ? `mark[data-keys~="${CSS.escape(key)}"]` : "mark";
   const article = `.cit-document[data-view="${CSS.escape(view)}"]`;
   const marker = `.cit-marker[data-open="${CSS.escape(quote)}"]`;
-  sheet.textContent = view
-    ? `${article} ${mark} { --cit-mark: var(--cit-mark-followed); --cit-edge: var(--cit-edge-followed); }
-       ${marker} { background: var(--cit-mark-followed); }`
-    : "";
+  setRules(
+    view
+      ? `${article} ${mark} { --cit-mark: var(--cit-mark-followed); --cit-edge: var(--cit-edge-followed); }
+         ${marker} { background: var(--cit-mark-followed); }
+         ${marker}::after { display: none; }`
+      : "",
+  );
 }
 
 function bringIntoView(mark) {
@@ -71,14 +76,18 @@ function show(deadline = performance.now() + PATIENCE) {
   }
 }
 
-// Return to where the source was opened from, once it is gone.
-function goBack(deadline = performance.now() + PATIENCE) {
-  if (page.open) return;
-  if (pane() && performance.now() < deadline) {
-    requestAnimationFrame(() => goBack(deadline));
-    return;
-  }
-  if (document.activeElement && document.activeElement !== document.body) return;
+// At once; the page follows.
+function hide() {
+  page = { ...page, open: false };
+  setRules(`.st-key-reading { display: none !important; }
+    .stAppViewContainer > :has(> .stMain .st-key-reading) { margin-right: 0 !important; }`);
+  goBack();
+}
+
+// Return to where the source was opened from.
+function goBack() {
+  const at = document.activeElement;
+  if (at && at !== document.body && !at.closest(".st-key-reading")) return;
   const link = opener?.isConnected
     ? opener
     : document.querySelector(`.cit-marker[data-open="${CSS.escape(opener?.dataset.open || "-")}"]`);
@@ -130,6 +139,10 @@ function onClick(event) {
     copy(button);
     return;
   }
+  if (event.target.closest(".st-key-source-close button")) {
+    hide();
+    return;
+  }
   const link = event.target.closest("a[data-open]");
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
   if (!link || !plain || event.altKey) return;
@@ -143,6 +156,7 @@ function onKey(event) {
   // Whoever is in a menu or in the box closes or clears that.
   if (!at || at === document.body || at.closest(".st-key-reading, a[data-open]")) {
     event.preventDefault();
+    hide();
     tell("close", true);
   }
 }

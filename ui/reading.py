@@ -67,11 +67,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is drawn: a document with its highlights, or why there is none."""
+    """What is drawn: a document with its highlights, or why there is none.
 
-    words: str
+    `words` say where in it one is, `address` leads others there.
+    """
+
     document: Document | None = None
     marks: tuple[Mark, ...] = ()
+    words: str = ""
     address: str = ""
     notice: str = ""
 
@@ -205,23 +208,23 @@ def _view(
     document = exchange.documents.get(citation.doc_id)
     words = texts.quote_place.format(place=keys.index(opened.key) + 1, count=len(keys))
     if document is None or document.content_hash != citation.content_hash:
-        return _View(words, notice=texts.index_changed)
-    return _View(words, document, marked(answer, document), source_address("", citation))
+        return _View(words=words, notice=texts.index_changed)
+    return _View(document, marked(answer, document), words, source_address("", citation))
 
 
 def _place_view(place: Place, misplaced: bool, engine: Engine, texts: Texts) -> _View:
     try:
         document = engine.document(place.doc_id)
     except DocumentNotFound:
-        return _View(texts.source, notice=texts.source_gone.format(doc=place.doc_id))
+        return _View(notice=texts.source_gone.format(doc=place.doc_id))
     if place.span is None:
-        return _View(texts.source, document, notice=texts.place_gone if misplaced else "")
+        return _View(document, notice=texts.place_gone if misplaced else "")
     start, end = place.span
     shown = document.offsets.to_plain(start, end) if end <= len(document.text) else (0, 0)
     if shown[0] >= shown[1]:
-        return _View(texts.source, document, notice=texts.place_gone)
+        return _View(document, notice=texts.place_gone)
     address = address_of(document.doc_id, start, end)
-    return _View(texts.place_given, document, (Mark(*shown, ""),), address)
+    return _View(document, (Mark(*shown, ""),), texts.place_given, address)
 
 
 def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:
@@ -239,8 +242,11 @@ def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:
             icon=":material/close:",
             on_click=close_source,
         )
-    with st.container(key="reading-place", horizontal=True, vertical_alignment="center", gap=None):
-        _draw_place(opened, view, texts)
+    if view.words:
+        with st.container(
+            key="reading-place", horizontal=True, vertical_alignment="center", gap=None
+        ):
+            _draw_place(opened, view, texts)
     with st.container(key="reading-text", gap="small"):
         if view.notice:
             st.html(notice_html(view.notice, "warning"))

@@ -166,7 +166,9 @@ def followed(page: sync_api.Page) -> str:
     return " ".join(texts)
 
 
-def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(opened: Open) -> None:
+def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(
+    opened: Open, browser: sync_api.Browser
+) -> None:
     with opened() as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         ask(page, MISSIONS)
@@ -186,7 +188,7 @@ def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(opened: Ope
         page.get_by_role("button", name="Copier l’adresse").click()
         sync_api.expect(page.get_by_role("button", name="Adresse copiée")).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
-        other = page.context.new_page()
+        other = browser.new_page()
         other.goto(copied)
         other.locator(".cit-document mark").wait_for(timeout=PATIENCE)
         sync_api.expect(other.locator(".cit-document mark")).to_be_in_viewport(ratio=1)

@@ -39,7 +39,8 @@ def source_address(base_url: str, citation: Citation) -> str:
     # not keep the rest from being exported.
     name = quote(citation.doc_id, safe="/", errors="surrogatepass")
     query = f"doc={name}&at={citation.start}-{citation.end}"
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+    path = parts.path or ("/" if parts.netloc else "")
+    return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
 def read_address(params: Mapping[str, str]) -> Place | None:

@@ -103,7 +103,7 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
     if question is not None:
         _submit(question, engine, texts)
         st.rerun()
-    draw_source(conversation, engine, texts)
+    draw_source(dict(enumerate(conversation, start=1)), engine, texts)
     if conversation:
         _settle(len(conversation), conversation[-1], status, engine, texts)
     else:

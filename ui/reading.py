@@ -8,7 +8,7 @@ sheet puts it beside the conversation where there is room and over it where ther
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -40,13 +40,16 @@ _KEY: Final = "sources"
 
 
 class Exchange(Protocol):
-    """Say what is needed of an exchange: its answer, and the documents that it quotes."""
+    """Say what is needed of an exchange: its answer, and the documents that it quotes.
+
+    They are None where nobody has looked them up.
+    """
 
     @property
     def answer(self) -> Answer | None: ...
 
     @property
-    def documents(self) -> dict[str, Document]: ...
+    def documents(self) -> Mapping[str, Document] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _leave_address() -> None:
         st.query_params.pop(name, None)
 
 
-def _follow(conversation: Sequence[Exchange]) -> None:
+def _follow(exchanges: Mapping[int, Exchange]) -> None:
     """Open what the link leads to that was clicked: a quote of an answer, or an address."""
     link = st.session_state[_KEY].get("open")
     if not isinstance(link, str):
@@ -132,7 +135,7 @@ def _follow(conversation: Sequence[Exchange]) -> None:
             _open(Opened(place=place))
         return
     number, key = int(quote[1]), quote[2]
-    answer = conversation[number - 1].answer if 0 < number <= len(conversation) else None
+    answer = exchanges[number].answer if number in exchanges else None
     if answer is not None and any(citation.key == key for citation in answer.citations):
         _leave_address()
         _open(Opened(answer, number, key))
@@ -160,14 +163,14 @@ def _script() -> Any:
 
 
 @st.fragment
-def draw_source(conversation: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
-    """Draw what is open, and follow links to it.
+def draw_source(exchanges: Mapping[int, Exchange], engine: Engine, texts: Texts) -> None:
+    """Draw what is open, and follow links to it; `exchanges` are those drawn, by number.
 
     In a fragment: opening, closing and turning to another quote draw nothing else again.
     """
     state = st.session_state
     opened: Opened | None = state.get("source")
-    view = _view(opened, conversation, engine, texts) if opened is not None else None
+    view = _view(opened, exchanges, engine, texts) if opened is not None else None
     if opened is None or view is None:
         opened = Opened()
     name = ""
@@ -184,7 +187,7 @@ def draw_source(conversation: Sequence[Exchange], engine: Engine, texts: Texts) 
                 "turn": state.get("source_turn", 0),
                 "beside": state.get("beside", True),
             },
-            on_open_change=partial(_follow, conversation),
+            on_open_change=partial(_follow, exchanges),
             on_close_change=close_source,
             on_beside_change=_recall_beside,
         )
@@ -194,18 +197,18 @@ def draw_source(conversation: Sequence[Exchange], engine: Engine, texts: Texts) 
 
 
 def _view(
-    opened: Opened, conversation: Sequence[Exchange], engine: Engine, texts: Texts
+    opened: Opened, exchanges: Mapping[int, Exchange], engine: Engine, texts: Texts
 ) -> _View | None:
     """Return what to draw, None where the conversation of a quote is over."""
     if opened.place is not None:
         return _place_view(opened.place, opened.misplaced, engine, texts)
     answer = opened.answer
-    exchange = conversation[opened.number - 1] if opened.number <= len(conversation) else None
+    exchange = exchanges.get(opened.number)
     if answer is None or exchange is None or exchange.answer is not answer:
         return None
     keys = [citation.key for citation in answer.citations]
     citation = answer.citations[keys.index(opened.key)]
-    document = exchange.documents.get(citation.doc_id)
+    document = (exchange.documents or {}).get(citation.doc_id)
     words = texts.quote_place.format(place=keys.index(opened.key) + 1, count=len(keys))
     if document is None or document.content_hash != citation.content_hash:
         return _View(words=words, notice=texts.index_changed)
@@ -228,8 +231,9 @@ def _place_view(place: Place, misplaced: bool, engine: Engine, texts: Texts) -> 
 
 
 def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:
-    if not opened.asked:
-        st.html('<div class="cit-unasked"></div>')
+    # Always the same places: one that comes or goes would move those after it, and what was
+    # scrolled to its quote would begin at its top again.
+    st.html(f'<div class="{"cit-asked" if opened.asked else "cit-unasked"}"></div>')
     with st.container(key="reading-head", horizontal=True, vertical_alignment="top", gap="small"):
         if view.document is not None:
             st.html(source_heading_html(view.document, texts))
@@ -242,19 +246,16 @@ def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:
             icon=":material/close:",
             on_click=close_source,
         )
-    if view.words:
-        with st.container(
-            key="reading-place", horizontal=True, vertical_alignment="center", gap=None
-        ):
+    with st.container(key="reading-place", horizontal=True, vertical_alignment="center", gap=None):
+        if view.words:
             _draw_place(opened, view, texts)
-    with st.container(key="reading-text", gap="small"):
-        if view.notice:
-            st.html(notice_html(view.notice, "warning"))
+    with st.container(key="reading-text"):
+        notice = notice_html(view.notice, "warning") if view.notice else ""
+        body = ""
         if view.document is not None:
-            properties = properties_html(view.document, texts)
-            if properties:
-                st.html(properties)
-            st.html(document_html(view.document, view.marks, name, below_card=True))
+            body = properties_html(view.document, texts)
+            body += document_html(view.document, view.marks, name, below_card=True)
+        st.html(notice + body)
     with st.container(key="reading-foot"):
         st.session_state.beside_switch = st.session_state.get("beside", True)
         st.toggle(texts.source_beside, key="beside_switch", on_change=_choose_beside)

@@ -199,11 +199,14 @@ class Citadelle:
         question: str,
         history: Sequence[str | Turn] = (),
         filters: Filters | None = None,
+        progress: Progress | None = None,
     ) -> Answer:
         """Answer a question with citations, or abstain; reply to a courtesy.
 
         `history` holds earlier turns, oldest first; plain strings are earlier questions
-        of the user. Raises `InvalidQuestion` and `InvalidFilter`.
+        of the user. `progress` is told when the search begins, `("search", 0, 0)`, and when
+        the passages that it found are read, `("read", 0, passages)`.
+        Raises `InvalidQuestion` and `InvalidFilter`.
         """
         begin = time.perf_counter()
         heard = self._understand(question, history)
@@ -213,9 +216,13 @@ class Citadelle:
             answer = reply(question.strip(), polite, _searched(live, filters))
             total = (time.perf_counter() - begin) * 1000
             return replace(answer, timings={"retrieve_ms": 0.0, "read_ms": 0.0, "total_ms": total})
+        if progress is not None:
+            progress("search", 0, 0)
         k = self.settings.read_passages
         first = live.retriever.first_stage(heard.asked, k=k, language=heard.tongue, filters=filters)
         retrieved = time.perf_counter()
+        if progress is not None:
+            progress("read", 0, min(len(first.hits), k))
         ranking = live.retriever.second_stage(first, k=k)
         answer = self._answer(live, question, heard, ranking)
         end = time.perf_counter()

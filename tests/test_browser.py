@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chr
 
 QUOTE = "représente la Belgique au sein du European Cybersecurity Certification Group (ECCG)"
 TITLE = "Relations internationales"
+MISSIONS = "Quelles sont les missions du Belgian Cyber Command ?"
+MISSION = "Soutien aux opérations : Fournir un soutien cyber"
 SECONDS = 1000
 PATIENCE = 120 * SECONDS
 
@@ -146,15 +148,103 @@ def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
         # What is highlighted stands within what is around it.
         assert len(card.locator(".cit-text").inner_text()) > len(QUOTE) + 100
 
-        page.locator(".cit-marker").first.click()
-        sync_api.expect(card.locator("mark").first).to_be_in_viewport()
-
-        page.get_by_text("Lire dans le document entier").click()
+        # The whole document is beside it, at the quote.
         whole = page.locator(".cit-document")
         whole.wait_for(timeout=PATIENCE)
         assert QUOTE in " ".join(whole.locator("mark").all_inner_texts())
         assert "Counter-Ransomware Initiative" in whole.inner_text()
         sync_api.expect(whole.locator("mark").first).to_be_in_viewport()
+
+
+def followed(page: sync_api.Page) -> str:
+    """Return what stands out in the source, numbers left out."""
+    texts: list[str] = page.evaluate(
+        "[...document.querySelectorAll('.cit-document mark')].filter(mark =>"
+        "!getComputedStyle(mark).boxShadow.startsWith('rgba(0, 0, 0, 0)'))"
+        ".map(mark => mark.textContent)"
+    )
+    return " ".join(texts)
+
+
+def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(
+    opened: Open, browser: sync_api.Browser
+) -> None:
+    with opened() as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        ask(page, MISSIONS)
+        source = page.locator(".st-key-reading")
+        marker = page.locator(".cit-marker[data-open='1.4']")
+        # Beside it, not over it.
+        source.wait_for(timeout=PATIENCE)
+        assert page.locator(".cit-answer").bounding_box()["width"] > 300
+        assert outside(page) == []
+        sync_api.expect(marker).to_be_visible()
+        marker.click()
+        sync_api.expect(page.locator(".cit-place")).to_contain_text("4 sur 4", timeout=PATIENCE)
+        assert followed(page).startswith(MISSION)
+        mark = page.locator(".cit-document mark[data-keys='4']")
+        sync_api.expect(mark).to_be_in_viewport(ratio=1)
+
+        page.get_by_role("button", name="Copier l’adresse").click()
+        sync_api.expect(page.get_by_role("button", name="Adresse copiée")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        other = browser.new_page()
+        other.goto(copied)
+        other.locator(".cit-document mark").wait_for(timeout=PATIENCE)
+        sync_api.expect(other.locator(".cit-document mark")).to_be_in_viewport(ratio=1)
+        assert followed(other) == mark.text_content()
+        assert other.locator(".cit-question").count() == 0
+        other.close()
+
+        # What is copied of the answer is its words, without numbers and hints.
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('.cit-answer'))")
+        words = page.evaluate("getSelection().toString()")
+        assert MISSION in words and "[4]" not in words and "**" not in words
+
+        # By keyboard: away and back to the marker, and to the quote again.
+        marker.focus()
+        page.keyboard.press("Escape")
+        sync_api.expect(source).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(marker).to_be_focused()
+        page.keyboard.press("Enter")
+        sync_api.expect(mark.first).to_be_focused(timeout=PATIENCE)
+        page.get_by_role("button", name="Citation précédente").press("Enter")
+        sync_api.expect(page.locator(".cit-place")).to_contain_text("3 sur 4", timeout=PATIENCE)
+        page.get_by_role("button", name="Fermer la source").press("Enter")
+        sync_api.expect(source).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(marker).to_be_focused()
+
+
+def test_phone_opens_the_source_over_the_answer_when_asked(opened: Open) -> None:
+    with opened(360, 740) as page:
+        ask(page, MISSIONS)
+        source = page.locator(".st-key-reading")
+        source.wait_for(state="attached", timeout=PATIENCE)
+        sync_api.expect(source).to_be_hidden()
+        marker = page.locator(".cit-marker[data-open='1.2']")
+        marker.focus()
+        page.keyboard.press("Enter")
+        sync_api.expect(source).to_be_visible(timeout=PATIENCE)
+        mark = page.locator(".cit-document mark[data-keys='2']")
+        sync_api.expect(mark).to_be_focused(timeout=PATIENCE)
+        sync_api.expect(mark).to_be_in_viewport()
+        assert outside(page) == []
+        page.keyboard.press("Escape")
+        sync_api.expect(source).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(marker).to_be_focused()
+
+
+def test_the_switch_is_remembered_by_the_browser(opened: Open, address: str) -> None:
+    with opened() as page:
+        ask(page, QUESTION)
+        switch = page.get_by_role("switch", name="Ouvrir la source avec chaque réponse")
+        page.get_by_text("Ouvrir la source avec chaque réponse").click()
+        sync_api.expect(switch).not_to_be_checked(timeout=PATIENCE)
+        page.wait_for_function("localStorage['citadelle-source-beside'] === 'no'")
+        page.goto(address)
+        ask(page, QUESTION)
+        page.wait_for_timeout(2 * SECONDS)
+        sync_api.expect(page.locator(".st-key-reading")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1600, 1000)])

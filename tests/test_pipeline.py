@@ -266,6 +266,19 @@ def test_timings_add_up(citadelle: Citadelle) -> None:
 # --- Courtesies, and what was not answered ------------------------------------------------
 
 
+def test_the_steps_of_an_answer_are_told(citadelle: Citadelle) -> None:
+    steps: list[tuple[str, int, int]] = []
+
+    def note(stage: str, done: int, total: int) -> None:
+        steps.append((stage, done, total))
+
+    answer = citadelle.ask("Who represents Belgium in ECCG?", progress=note)
+    assert steps == [("search", 0, 0), ("read", 0, len(answer.passages))]
+    steps.clear()
+    citadelle.ask("Bonjour !", progress=note)
+    assert steps == []
+
+
 @pytest.mark.parametrize(
     ("message", "language", "said"),
     [

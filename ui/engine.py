@@ -12,9 +12,12 @@ from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
 
-__all__ = ["Engine", "Opening", "Progress", "open_engine"]
+__all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine"]
 
 logger = logging.getLogger(__name__)
+
+
+ProgressCallback = Callable[[str, int, int], None]
 
 
 class Engine(Protocol):
@@ -37,6 +40,7 @@ class Engine(Protocol):
         question: str,
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Answer: ...
 
     def answer(
@@ -66,9 +70,6 @@ class Engine(Protocol):
     def facets(self) -> tuple[Facet, ...]: ...
 
     def refresh(self) -> bool: ...
-
-
-ProgressCallback = Callable[[str, int, int], None]
 
 
 def open_engine(progress: ProgressCallback) -> Engine:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import streamlit as st
+from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.errors import CitadelleError, IndexBusy, InvalidFilter
 from rag.types import Answer, Document
-from ui.engine import Engine
+from ui.engine import Engine, ProgressCallback
 from ui.feedback import Judgement, draw_feedback
 from ui.filters import Filter, clear_filters, draw_filters, filter_labels, filters_in_force
 from ui.navigation import arrive, bring, turn_page
+from ui.reading import close_source, draw_source, open_address, show_beside
 from ui.rendering import (
-    Evidence,
     answer_html,
-    document_html,
     evidence,
     evidence_html,
     filters_html,
@@ -67,6 +67,7 @@ def new_conversation() -> None:
     """Forget the conversation, and go to where the next one begins."""
     st.session_state.conversation = []
     clear_filters()
+    close_source()
     turn_page("questions")
     for name in ("refused", "arrived"):
         st.session_state.pop(name, None)
@@ -76,15 +77,17 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
     """Draw the conversation, and answer the question that was just asked."""
     state = st.session_state
     conversation: list[Exchange] = state.conversation
+    open_address()
     # Places that are always there: the welcome goes at once with the first question, and
     # the box below keeps its focus because nothing moves it.
     welcome, talk = st.empty(), st.container()
     if not conversation:
         with welcome.container():
             _welcome(engine, texts)
+    status = None
     with talk:
         for number, exchange in enumerate(conversation, start=1):
-            _draw_exchange(number, exchange, engine, texts)
+            status = _draw_exchange(number, exchange, engine, texts)
     if "returned" in state:
         # A question that was refused is put back in the box, to be mended there.
         state.question = state.pop("returned")
@@ -100,21 +103,27 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
     if question is not None:
         _submit(question, engine, texts)
         st.rerun()
+    draw_source(dict(enumerate(conversation, start=1)), engine, texts)
     if conversation:
-        _settle(len(conversation), conversation[-1], engine, texts)
+        _settle(len(conversation), conversation[-1], status, engine, texts)
     else:
         arrive()
 
 
-def _settle(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
+def _settle(
+    number: int, exchange: Exchange, status: StatusContainer | None, engine: Engine, texts: Texts
+) -> None:
     """Bring the last exchange into view, and answer it if that is still to be done.
 
+    `status` says meanwhile what is being done.
     Everything else is drawn by then, so that nothing is missing or faded meanwhile.
     """
     state = st.session_state
     if exchange.pending:
         bring(f"exchange-{number}", "asked")
-        _answer(exchange, state.conversation[:-1], engine, texts)
+        _answer(exchange, state.conversation[:-1], _steps(status, texts), engine, texts)
+        if exchange.answer is not None:
+            show_beside(number, exchange.answer)
         state.arrived = number
         st.rerun()
     if state.get("arrived") == number:
@@ -177,7 +186,11 @@ def _ask_again(exchange: Exchange) -> None:
         conversation.append(exchange)
 
 
-def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
+def _draw_exchange(
+    number: int, exchange: Exchange, engine: Engine, texts: Texts
+) -> StatusContainer | None:
+    """Draw a question and what came of it; return what says how far an answer is."""
+    status = None
     with st.chat_message("user", avatar=_USER_AVATAR):
         st.html(question_html(exchange.question, f"exchange-{number}"))
         if exchange.filters:
@@ -194,7 +207,7 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
             )
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
         if exchange.pending:
-            st.status(texts.searching, type="compact")
+            status = st.status(texts.searching, type="compact")
         elif exchange.answer is None:
             st.html(notice_html(exchange.error, "error"))
         else:
@@ -209,6 +222,7 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
                 on_click=_ask_again,
                 args=(Exchange(exchange.question, alone=exchange.alone),),
             )
+    return status
 
 
 def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
@@ -222,11 +236,29 @@ def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
     return history
 
 
-def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, texts: Texts) -> None:
+def _steps(status: StatusContainer | None, texts: Texts) -> ProgressCallback:
+    """Return what says in `status` which step an answer is at."""
+
+    def say(stage: str, _done: int, total: int) -> None:
+        if status is None or stage != "read":
+            return
+        words = texts.reading_passages.format(count=texts.count(total))
+        status.update(label=texts.reading_passage if total == 1 else words)
+
+    return say
+
+
+def _answer(
+    exchange: Exchange,
+    earlier: Sequence[Exchange],
+    progress: ProgressCallback,
+    engine: Engine,
+    texts: Texts,
+) -> None:
     history = _history(exchange, earlier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
-        answer = engine.ask(exchange.question, history=history, filters=filters)
+        answer = engine.ask(exchange.question, history=history, filters=filters, progress=progress)
         quoted = {citation.doc_id for citation in answer.citations}
         quoted |= {passage.doc_id for passage in answer.passages}
         documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
@@ -252,13 +284,11 @@ def _answer(exchange: Exchange, earlier: Sequence[Exchange], engine: Engine, tex
 def _draw_answer(
     number: int, exchange: Exchange, answer: Answer, engine: Engine, texts: Texts
 ) -> None:
-    anchor = f"passage-{number}"
     if answer.abstained:
         st.html(notice_html(answer.text, points=exchange.hints))
-    elif answer.mode == "courtesy":
-        st.html(answer_html(answer, anchor, texts))
     else:
-        st.html(answer_html(answer, anchor, texts) + footer_html(answer, texts))
+        footer = "" if answer.mode == "courtesy" else footer_html(answer, texts)
+        st.html(answer_html(answer, number, exchange.documents, texts) + footer)
     if exchange.judgement is not None:
         draw_feedback(number, exchange.judgement, engine.settings.data, texts)
     if answer.abstained:
@@ -267,25 +297,12 @@ def _draw_answer(
             with st.expander(texts.perhaps, key=f"perhaps-{number}"):
                 st.html(f'<p class="cit-help">{texts.perhaps_help}</p>')
                 for shown in close:
-                    st.html(evidence_html(shown, ""))
+                    st.html(evidence_html(shown, 0, texts))
         return
     passages = evidence(answer, exchange.documents)
     title = texts.passage if len(passages) == 1 else texts.passages
     if passages:
         st.html(f'<h2 class="cit-h2">{title}</h2>')
     for place, shown in enumerate(passages):
-        _draw_evidence(shown, anchor, f"whole-{number}-{place}", texts)
-
-
-def _draw_evidence(shown: Evidence, anchor: str, key: str, texts: Texts) -> None:
-    with st.container(key=f"card-{key}", border=True, gap=None):
-        st.html(evidence_html(shown, anchor))
-        if shown.document is None:
-            return
-        # Tracked, so that a whole document is sent only to those who open it.
-        whole = st.expander(texts.whole_document, key=key, type="compact", on_change="rerun")
-        if whole.open:
-            with whole, st.container(height=480, border=False):
-                st.html(document_html(shown.document, shown.marks, f"{key}-in"))
-                if shown.keys[0].isdigit():
-                    bring(f"{key}-in-{shown.keys[0]}", "opened")
+        with st.container(key=f"card-{number}-{place}", border=True, gap=None):
+            st.html(evidence_html(shown, number, texts))

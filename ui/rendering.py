@@ -8,18 +8,20 @@ markup, and all of it goes through `html.escape`. Nothing of theirs reaches
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from typing import Final, Literal
 
 from rag.types import Answer, Block, Citation, Document, Passage, Skipped, Source
+from ui.addresses import source_address
 from ui.texts import Texts
 
 __all__ = [
     "Evidence",
     "Mark",
+    "address_of",
     "answer_html",
     "document_html",
     "evidence",
@@ -27,10 +29,14 @@ __all__ = [
     "filters_html",
     "footer_html",
     "help_html",
+    "marked",
     "nearest",
     "notice_html",
+    "place_html",
+    "properties_html",
     "question_html",
     "skipped_html",
+    "source_heading_html",
     "source_html",
     "understood_html",
 ]
@@ -46,6 +52,12 @@ LEAST_CONTEXT: Final = 80
 MOST_CONTEXT: Final = 700
 # Notes that repeat the same few labels hundreds of times would hide what they label.
 _MOST_LABELS: Final = 20
+# What is shown of a quote before it is opened; the card below has all of it.
+_LONGEST_HINT: Final = 240
+# Where a document comes from is said above them, and how it is laid out is not its matter.
+_UNTOLD: Final = frozenset({"path", "format", "cssclass", "cssclasses"})
+# Only an address and nothing else, so that what is opened is what is read.
+_LINK: Final = re.compile(r"https?://[^\s<>\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,8 @@ class Mark:
 class Evidence:
     """A stretch of a document's plain text to show, with its highlights.
 
-    `quote` replaces all of it when the document is not the one that was quoted.
+    `quote` replaces all of it when the document is not the one that was quoted; there is no
+    `address` to read on at then.
     """
 
     title: str
@@ -71,13 +84,14 @@ class Evidence:
     end: int
     marks: tuple[Mark, ...]
     quote: str = ""
+    address: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(mark.key for mark in self.marks)
 
 
-def evidence(answer: Answer, documents: dict[str, Document]) -> tuple[Evidence, ...]:
+def evidence(answer: Answer, documents: Mapping[str, Document]) -> tuple[Evidence, ...]:
     """Return the passages that the answer quotes, in its order, one for each passage.
 
     Quotes from the same passage share it, each with its own highlight.
@@ -87,10 +101,10 @@ def evidence(answer: Answer, documents: dict[str, Document]) -> tuple[Evidence, 
         start, end = _around(citation, answer.passages)
         groups.setdefault((citation.doc_id, start, end), []).append(citation)
     shown = []
-    for (doc_id, start, end), citations in groups.items():
+    for (_, start, end), citations in groups.items():
         first = citations[0]
-        document = documents.get(doc_id)
-        if document is None or document.content_hash != first.content_hash:
+        document = _quoted(first, documents)
+        if document is None:
             shown += [
                 Evidence(
                     title=citation.title,
@@ -104,13 +118,46 @@ def evidence(answer: Answer, documents: dict[str, Document]) -> tuple[Evidence, 
                 for citation in citations
             ]
             continue
-        marks = tuple(
-            Mark(*document.offsets.to_plain(citation.start, citation.end), citation.key)
-            for citation in citations
-        )
+        marks = _marks(document, citations)
         begin, finish = _with_context(document, *document.offsets.to_plain(start, end), marks)
-        shown.append(Evidence(first.title, first.heading_path, document, begin, finish, marks))
+        shown.append(
+            Evidence(
+                first.title,
+                first.heading_path,
+                document,
+                begin,
+                finish,
+                marks,
+                address=source_address("", first),
+            )
+        )
     return tuple(shown)
+
+
+def marked(answer: Answer, document: Document) -> tuple[Mark, ...]:
+    """Return what an answer quotes of a document, as it was when it was quoted."""
+    return _marks(
+        document,
+        [
+            citation
+            for citation in answer.citations
+            if _quoted(citation, {document.doc_id: document})
+        ],
+    )
+
+
+def _quoted(citation: Citation, documents: Mapping[str, Document]) -> Document | None:
+    """Return the document that is quoted, None where it is gone or says something else by now."""
+    document = documents.get(citation.doc_id)
+    same = document is not None and document.content_hash == citation.content_hash
+    return document if same else None
+
+
+def _marks(document: Document, citations: Iterable[Citation]) -> tuple[Mark, ...]:
+    return tuple(
+        Mark(*document.offsets.to_plain(citation.start, citation.end), citation.key)
+        for citation in citations
+    )
 
 
 def _with_context(
@@ -132,15 +179,23 @@ def _with_context(
     return start, end
 
 
-def nearest(answer: Answer, documents: dict[str, Document], limit: int = 3) -> tuple[Evidence, ...]:
+def nearest(
+    answer: Answer, documents: Mapping[str, Document], limit: int = 3
+) -> tuple[Evidence, ...]:
     """Return the passages that came closest to an answer, without highlights."""
     shown = []
     for passage in answer.passages[:limit]:
         document = documents.get(passage.doc_id)
         if document is not None:
             start, end = document.offsets.to_plain(passage.start, passage.end)
-            shown.append(Evidence(document.title, (), document, start, end, ()))
+            address = address_of(passage.doc_id, passage.start, passage.end)
+            shown.append(Evidence(document.title, (), document, start, end, (), address=address))
     return tuple(shown)
+
+
+def address_of(doc_id: str, start: int, end: int) -> str:
+    """Return the address of a stretch of a document, relative to the page."""
+    return source_address("", Citation("", doc_id, "", start, end, "", "", ()))
 
 
 def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
@@ -171,9 +226,18 @@ def filters_html(labels: tuple[str, ...], texts: Texts) -> str:
     return _labels(texts.filters_in_force, labels)
 
 
-def answer_html(answer: Answer, anchor: str, texts: Texts) -> str:
-    """Show an answer, its short answer in bold and its markers as links to the passages."""
-    keys = {citation.key for citation in answer.citations}
+def answer_html(
+    answer: Answer, number: int, documents: Mapping[str, Document], texts: Texts
+) -> str:
+    """Show an answer, its short answer in bold and its markers as links to what they quote.
+
+    `number` is that of the answer in its conversation. A marker leads into the document; where
+    that is gone or has changed, to the passage below the answer.
+    """
+    markers = {
+        citation.key: _marker_html(citation, number, documents, texts)
+        for citation in answer.citations
+    }
     parts: list[str] = []
     items: list[str] = []
     bold = " ".join(answer.short_answer.split())
@@ -182,7 +246,7 @@ def answer_html(answer: Answer, anchor: str, texts: Texts) -> str:
             continue
         item = _ITEM.match(line.lstrip())
         content = line.lstrip()[item.end() :] if item else line
-        inline = _answer_line(content, bold, keys, anchor, texts)
+        inline = _answer_line(content, bold, markers)
         if bold and bold in content:
             bold = ""  # Once is enough.
         if item:
@@ -199,18 +263,38 @@ def _as_list(items: Sequence[str]) -> list[str]:
     return [f"<ul>{''.join(items)}</ul>"] if items else []
 
 
-def _answer_line(line: str, bold: str, keys: set[str], anchor: str, texts: Texts) -> str:
+def _marker_html(
+    citation: Citation, number: int, documents: Mapping[str, Document], texts: Texts
+) -> str:
+    key = escape(citation.key)
+    document = _quoted(citation, documents)
+    quote = citation.quote
+    if document is not None:
+        start, end = document.offsets.to_plain(citation.start, citation.end)
+        quote = document.plain[start:end]
+    quote = " ".join(quote.split())
+    hint = quote if len(quote) <= _LONGEST_HINT else f"{quote[:_LONGEST_HINT].rstrip()}…"
+    # An address too, which a click with the middle button opens in a window of its own.
+    link = (
+        f'href="{escape(source_address("", citation))}" data-open="{number}.{key}"'
+        if document is not None
+        else f'href="#passage-{number}-{key}"'
+    )
+    label = texts.go_to_passage.format(key=citation.key)
+    return (
+        f'<a class="cit-marker" {link} data-quote="{escape(hint)}" '
+        f'aria-label="{escape(label)}">[{key}]</a>'
+    )
+
+
+def _answer_line(line: str, bold: str, markers: Mapping[str, str]) -> str:
     parts = []
     position = 0
     for marker in _MARKER.finditer(line):
-        key = marker.group(1)
-        if key not in keys:
+        link = markers.get(marker.group(1))
+        if link is None:
             continue
-        parts.append(_with_bold(line[position : marker.start()], bold))
-        label = escape(texts.go_to_passage.format(key=key), quote=True)
-        parts.append(
-            f'<a class="cit-marker" href="#{anchor}-{key}" aria-label="{label}">[{key}]</a>'
-        )
+        parts += [_with_bold(line[position : marker.start()], bold), link]
         position = marker.end()
     parts.append(_with_bold(line[position:], bold))
     return "".join(parts)
@@ -241,8 +325,12 @@ def footer_html(answer: Answer, texts: Texts) -> str:
     return f'<div class="cit-footer">{"".join(parts)}</div>'
 
 
-def evidence_html(shown: Evidence, anchor: str) -> str:
-    """Show a passage under its title and headings, what the answer quotes highlighted."""
+def evidence_html(shown: Evidence, number: int, texts: Texts) -> str:
+    """Show a passage under its title and headings, what the answer quotes highlighted.
+
+    `number` is that of the answer which quotes it, 0 where none does.
+    """
+    anchor = f"passage-{number}" if number else ""
     numbers = "".join(f'<span class="cit-number">{escape(key)}</span>' for key in shown.keys)
     path = " › ".join(name for name in shown.heading_path if name != shown.title)
     headings = f'<div class="cit-path">{escape(path)}</div>' if path else ""
@@ -252,17 +340,102 @@ def evidence_html(shown: Evidence, anchor: str) -> str:
     else:
         body = _blocks_html(shown.document, shown.start, shown.end, shown.marks, anchor)
         language = _lang(shown.document)
+    opens = f"{number}.{escape(shown.keys[0])}" if number and shown.keys else ""
+    link = (
+        f'<a class="cit-open" href="{escape(shown.address)}" data-open="{opens}">'
+        f"{escape(texts.read_in_source)}</a>"
+        if shown.address
+        else ""
+    )
     return (
         f'<section class="cit-card"><header>{numbers}'
-        f'<div><h3 class="cit-title">{escape(shown.title)}</h3>{headings}</div></header>'
+        f'<div><h3 class="cit-title">{escape(shown.title)}</h3>{headings}</div>{link}</header>'
         f'<blockquote class="cit-text"{language}>{body}</blockquote></section>'
     )
 
 
-def document_html(document: Document, marks: Sequence[Mark] = (), anchor: str = "") -> str:
-    """Show a whole document as it reads, with highlights."""
-    body = _blocks_html(document, 0, len(document.plain), marks, anchor)
-    return f'<article class="cit-text cit-document"{_lang(document)}>{body}</article>'
+def document_html(
+    document: Document, marks: Sequence[Mark] = (), view: str = "", *, below_card: bool = False
+) -> str:
+    """Show a whole document as it reads, with highlights.
+
+    `view` is what the page's script knows it by. Its properties are left out `below_card`,
+    which has them, unless one is highlighted.
+    """
+    start = _after_properties(document, marks) if below_card else 0
+    body = _blocks_html(document, start, len(document.plain), marks, "")
+    known = f' data-view="{escape(view)}"' if view else ""
+    return f'<article class="cit-text cit-document"{_lang(document)}{known}>{body}</article>'
+
+
+def _after_properties(document: Document, marks: Sequence[Mark]) -> int:
+    end = 0
+    for block in document.blocks:
+        if block.kind == "property":
+            end = block.end
+        elif block.kind != "noise":
+            break
+    return 0 if any(mark.start < end for mark in marks) else end
+
+
+def source_heading_html(document: Document, texts: Texts) -> str:
+    """Show which document is read: its title, identifier and language."""
+    return (
+        f'<div class="cit-source-heading"><h2 class="cit-title" id="source-title">'
+        f'{escape(document.title)}</h2><div class="cit-path"><code>{escape(document.doc_id)}</code>'
+        f" · {escape(texts.name_of(document.language))}</div></div>"
+    )
+
+
+def place_html(words: str, address: str, texts: Texts) -> str:
+    """Say where in a document one is, and offer the address of that place."""
+    copy = (
+        f'<button type="button" class="cit-copy" data-copy="{escape(address)}" '
+        f'data-said="{escape(texts.address_copied)}">{escape(texts.copy_address)}</button>'
+        if address
+        else ""
+    )
+    return f'<div class="cit-place"><span role="status">{escape(words)}</span>{copy}</div>'
+
+
+def properties_html(document: Document, texts: Texts) -> str:
+    """Show the properties of a note as a card; nothing where it has none."""
+    names = {
+        "title": texts.property_title,
+        "type": texts.property_type,
+        "tags": texts.tags,
+        "aliases": texts.aliases,
+        "date": texts.property_date,
+        "created": texts.property_created,
+        "modified": texts.property_modified,
+        "updated": texts.property_modified,
+    }
+    told = {
+        key: value
+        for key, value in document.metadata.items()
+        if key not in _UNTOLD and not (key == "title" and value == document.title)
+    }
+    known = [key for key in names if key in told]
+    rows = "".join(
+        f"<dt>{escape(names.get(key, key))}</dt>"
+        f"<dd>{_values_html(told[key], chips=key in ('tags', 'aliases'))}</dd>"
+        for key in [*known, *(key for key in told if key not in names)]
+    )
+    return f'<dl class="cit-properties">{rows}</dl>' if rows else ""
+
+
+def _values_html(value: str | tuple[str, ...], *, chips: bool) -> str:
+    values = (value,) if isinstance(value, str) else value
+    if not chips:
+        return ", ".join(_value_html(each) for each in values)
+    return "".join(f'<span class="cit-chip">{_value_html(each)}</span>' for each in values)
+
+
+def _value_html(value: str) -> str:
+    if not _LINK.fullmatch(value):
+        return escape(value)
+    shown = escape(value)
+    return f'<a href="{shown}" target="_blank" rel="noopener noreferrer">{shown}</a>'
 
 
 def _lang(document: Document) -> str:
@@ -326,7 +499,8 @@ def _inline(text: str, start: int, end: int, marks: Sequence[Mark], anchor: str)
             # The number is drawn by the style sheet, so that copied text is the quote alone.
             numbers = " ".join(mark.key for mark in beginning)
             number = f' data-number="{escape(numbers)}"' if numbers else ""
-            piece = f"<mark{number}>{piece}</mark>"
+            keys = escape(" ".join(mark.key for mark in covering))
+            piece = f'<mark{number} data-keys="{keys}">{piece}</mark>'
         parts.append(piece)
     return "".join(parts)
 

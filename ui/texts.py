@@ -82,6 +82,8 @@ class Texts:
     understood: str
     ask_alone: str
     searching: str
+    reading_passage: str
+    reading_passages: str
     answer_ready: str
     opening: str
     stage_encoder: str
@@ -97,8 +99,24 @@ class Texts:
     index_changed: str
     passage: str
     passages: str
-    whole_document: str
     go_to_passage: str
+    read_in_source: str
+    source: str
+    source_close: str
+    source_beside: str
+    source_gone: str
+    place_gone: str
+    quote_previous: str
+    quote_next: str
+    quote_place: str
+    place_given: str
+    copy_address: str
+    address_copied: str
+    property_title: str
+    property_type: str
+    property_date: str
+    property_created: str
+    property_modified: str
     perhaps: str
     perhaps_help: str
     confidence_high: str
@@ -213,7 +231,9 @@ _FRENCH = typeset(
         ask_everywhere="Poser la question à tous les documents",
         understood="Compris comme : « {question} »",
         ask_alone="Poser la question telle quelle",
-        searching="Recherche et lecture des documents…",
+        searching="Recherche dans les documents…",
+        reading_passage="Lecture d’un passage…",
+        reading_passages="Lecture de {count} passages…",
         answer_ready="La réponse est affichée.",
         opening="Préparation des documents",
         stage_encoder="Préparation de l’encodeur",
@@ -232,8 +252,26 @@ _FRENCH = typeset(
         server_log="Le détail est dans le journal du serveur.",
         passage="Passage cité",
         passages="Passages cités",
-        whole_document="Lire dans le document entier",
-        go_to_passage="Aller au passage {key}",
+        go_to_passage="Citation {key} : la lire dans le document",
+        read_in_source="Lire dans le document",
+        source="Source",
+        source_close="Fermer la source",
+        source_beside="Ouvrir la source avec chaque réponse",
+        source_gone="Le document {doc} n’est pas ici : il a été renommé ou retiré, "
+        "ou cette adresse vient d’ailleurs. La vue Documents montre ceux qu’il y a.",
+        place_gone="L’endroit que donne cette adresse n’est plus dans ce document, "
+        "qui a sans doute changé. Le voici en entier, sans surlignage.",
+        quote_previous="Citation précédente",
+        quote_next="Citation suivante",
+        quote_place="Citation {place} sur {count}",
+        place_given="Passage indiqué par l’adresse",
+        copy_address="Copier l’adresse",
+        address_copied="Adresse copiée",
+        property_title="Titre",
+        property_type="Type",
+        property_date="Date",
+        property_created="Créé",
+        property_modified="Modifié",
         perhaps="Les passages les plus proches, qui ne sont pas une réponse",
         perhaps_help="Ils parlent peut-être du sujet, sans répondre assez clairement.",
         confidence_high="Confiance élevée",
@@ -307,7 +345,9 @@ _ENGLISH = Texts(
     ask_everywhere="Ask all documents",
     understood="Understood as: “{question}”",
     ask_alone="Ask it as written",
-    searching="Searching and reading the documents…",
+    searching="Searching the documents…",
+    reading_passage="Reading 1 passage…",
+    reading_passages="Reading {count} passages…",
     answer_ready="The answer is shown.",
     opening="Preparing the documents",
     stage_encoder="Preparing the encoder",
@@ -325,8 +365,26 @@ _ENGLISH = Texts(
     server_log="The server’s log has the details.",
     passage="Quoted passage",
     passages="Quoted passages",
-    whole_document="Read it in the whole document",
-    go_to_passage="Go to passage {key}",
+    go_to_passage="Quote {key}: read it in the document",
+    read_in_source="Read in the document",
+    source="Source",
+    source_close="Close the source",
+    source_beside="Open the source with every answer",
+    source_gone="The document {doc} is not here: it was renamed or removed, "
+    "or this address comes from elsewhere. The Documents view shows those there are.",
+    place_gone="The place that this address gives is no longer in this document, "
+    "which has probably changed. Here is all of it, without a highlight.",
+    quote_previous="Previous quote",
+    quote_next="Next quote",
+    quote_place="Quote {place} of {count}",
+    place_given="Passage that the address gives",
+    copy_address="Copy the address",
+    address_copied="Address copied",
+    property_title="Title",
+    property_type="Type",
+    property_date="Date",
+    property_created="Created",
+    property_modified="Modified",
     perhaps="The nearest passages, which are not an answer",
     perhaps_help="They may be about the subject, without answering clearly enough.",
     confidence_high="High confidence",
@@ -399,7 +457,9 @@ _DUTCH = Texts(
     ask_everywhere="De vraag aan alle documenten stellen",
     understood="Begrepen als: ‘{question}’",
     ask_alone="Stel de vraag zoals ze er staat",
-    searching="De documenten worden doorzocht en gelezen…",
+    searching="De documenten worden doorzocht…",
+    reading_passage="1 passage wordt gelezen…",
+    reading_passages="{count} passages worden gelezen…",
     answer_ready="Het antwoord staat op het scherm.",
     opening="De documenten worden voorbereid",
     stage_encoder="De encoder wordt voorbereid",
@@ -417,8 +477,26 @@ _DUTCH = Texts(
     server_log="De details staan in het logboek van de server.",
     passage="Geciteerde passage",
     passages="Geciteerde passages",
-    whole_document="Lezen in het volledige document",
-    go_to_passage="Naar passage {key}",
+    go_to_passage="Citaat {key}: lezen in het document",
+    read_in_source="Lezen in het document",
+    source="Bron",
+    source_close="De bron sluiten",
+    source_beside="De bron bij elk antwoord openen",
+    source_gone="Het document {doc} is er niet: het kreeg een andere naam of is verwijderd, "
+    "of dit adres komt van elders. Onder Documenten staat wat er wel is.",
+    place_gone="De plaats die dit adres aangeeft, staat niet meer in dit document, "
+    "dat wellicht is gewijzigd. Hier staat het volledig, zonder markering.",
+    quote_previous="Vorig citaat",
+    quote_next="Volgend citaat",
+    quote_place="Citaat {place} van {count}",
+    place_given="Passage die het adres aangeeft",
+    copy_address="Adres kopiëren",
+    address_copied="Adres gekopieerd",
+    property_title="Titel",
+    property_type="Type",
+    property_date="Datum",
+    property_created="Gemaakt",
+    property_modified="Gewijzigd",
     perhaps="De dichtstbijzijnde passages, die geen antwoord zijn",
     perhaps_help="Ze gaan misschien over het onderwerp, zonder duidelijk genoeg te antwoorden.",
     confidence_high="Hoge betrouwbaarheid",

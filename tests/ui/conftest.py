@@ -149,7 +149,11 @@ class FakeEngine:
         question: str,
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Answer:
+        if progress is not None:
+            progress("search", 0, 0)
+            progress("read", 0, 8)
         self.asked.append((question, list(history)))
         self.filtered.append(filters)
         if isinstance(self.gives, Exception):
@@ -250,8 +254,12 @@ class _Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         assert not [name for name, _ in attrs if name.startswith("on") or name == "src"]
-        links = [value or "" for name, value in attrs if name == "href"]
-        assert all(link.startswith("#") for link in links)
+        given = dict(attrs)
+        link = given.get("href") or "#"
+        # To a place in a document, or out of the page in a window of its own.
+        if not link.startswith(("#", "?doc=")):
+            assert re.match("https?://", link)
+            assert (given["target"], given["rel"]) == ("_blank", "noopener noreferrer")
 
     def handle_data(self, data: str) -> None:
         self.data.append(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.answering import reply
 from rag.courtesies import Courtesy
@@ -32,9 +33,9 @@ def test_question_is_answered_with_its_passage(start: Start) -> None:
     markup = shown(page)
     assert engine.asked == [("Que garde le fort ?", [])]
     assert "Que garde le fort ?" in markup
-    assert '<a class="cit-marker" href="#passage-1-1"' in markup
+    assert '<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
     assert 'id="passage-1-1"' in markup
-    assert '<mark data-number="1">Il garde la Meuse.</mark>' in markup
+    assert '<mark data-number="1" data-keys="1">Il garde la Meuse.</mark>' in markup
     assert "Confiance élevée" in markup and "0.9" not in markup
     assert "0,4 s" in markup
     assert TEXTS["fr"].welcome_title not in markup
@@ -49,7 +50,7 @@ def test_follow_up_carries_the_earlier_questions(start: Start) -> None:
     assert engine.asked[-1] == ("Depuis quand ?", ["Que garde le fort ?"])
     markup = shown(page)
     assert markup.index("Que garde le fort ?") < markup.index("Depuis quand ?")
-    assert 'href="#passage-2-1"' in markup
+    assert 'data-open="2.1"' in markup
 
 
 def test_a_follow_up_says_how_it_was_understood_and_is_asked_alone_by_a_click(
@@ -97,15 +98,21 @@ def test_examples_about_other_documents_are_not_offered(start: Start) -> None:
     assert not [button for button in page.button if "example" in (button.key or "")]
 
 
-def test_whole_document_is_sent_when_opened(start: Start) -> None:
+def test_what_is_being_done_is_said_until_the_answer_is_there(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    update = StatusContainer.update
+
+    def record(status: StatusContainer, *, label: str) -> None:
+        said.append(label)
+        update(status, label=label)
+
+    monkeypatch.setattr(StatusContainer, "update", record)
     page = start(FakeEngine())
     page.chat_input[0].set_value("Que garde le fort ?").run()
-    assert "cit-document" not in shown(page)
-    page.session_state["whole-1-0"] = True
-    page.run()
-    markup = shown(page)
-    assert "cit-document" in markup and "Fin." in markup
-    assert markup.count("<mark") == 2
+    assert said == ["Lecture de 8 passages…"]
+    assert not page.status
 
 
 def test_abstention_shows_the_nearest_passages_as_perhaps(start: Start) -> None:

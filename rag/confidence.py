@@ -40,6 +40,9 @@ READ_LEAD_CAP = 0.2
 _READ_NEAR = 12.0
 _READ_RELEVANCE = 0.35
 _READ_RELEVANCE_RANGE = 8.0
+# The asked row of a card on what the question names answers it, whatever the trained reader
+# makes of the card: it was trained on prose.
+_ROW_RELEVANCE = 4.0
 
 
 def answerability(
@@ -115,6 +118,8 @@ def sureness_features(
     read = [e.read for e in chosen if e.read is not None]
     reach = _READ_RELEVANCE_RANGE
     relevance = max((min(max(r.relevance, -reach), reach) for r in read), default=0.0)
+    if read and best.form >= ASKED_ROW:
+        relevance = max(relevance, _ROW_RELEVANCE)
     return lead, near, relevance
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rag.answering import Composer, hints, reply
+from rag.answering import Composer, hints, join, reply
 from rag.config import Settings, load_settings
 from rag.conversation import standalone
 from rag.courtesies import bare_question, courtesy
@@ -19,6 +19,7 @@ from rag.errors import DocumentNotFound, IndexDamaged, IndexMismatch, IndexMissi
 from rag.evidence import Evidence
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
+from rag.parts import parts
 from rag.questions import asked_for
 from rag.reader import EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
@@ -219,12 +220,19 @@ class Citadelle:
         if progress is not None:
             progress("search", 0, 0)
         k = self.settings.read_passages
-        first = live.retriever.first_stage(heard.asked, k=k, language=heard.tongue, filters=filters)
+        asked = self._parts(question, heard)
+        found = [
+            live.retriever.first_stage(part.asked, k=k, language=part.tongue, filters=filters)
+            for _, part in asked
+        ]
         retrieved = time.perf_counter()
         if progress is not None:
-            progress("read", 0, min(len(first.hits), k))
-        ranking = live.retriever.second_stage(first, k=k)
-        answer = self._answer(live, question, heard, ranking)
+            progress("read", 0, sum(min(len(first.hits), k) for first in found))
+        answers = [
+            self._answer(live, words, part, live.retriever.second_stage(first, k=k))
+            for (words, part), first in zip(asked, found, strict=True)
+        ]
+        answer = self._joined(question, heard, asked, answers)
         end = time.perf_counter()
         return replace(
             answer,
@@ -234,6 +242,29 @@ class Citadelle:
                 "total_ms": (end - begin) * 1000,
             },
         )
+
+    def _parts(self, question: str, heard: _Heard) -> list[tuple[str, _Heard]]:
+        """Return what a question asks: its parts as written and as understood, or itself."""
+        asked = () if heard.carried else parts(bare_question(question))
+        if len(asked) < 2:
+            return [(question, heard)]
+        # The second leans on the first: "… et depuis quand ?".
+        return [
+            (part, replace(self._understand(part, asked[:number]), language=heard.language))
+            for number, part in enumerate(asked)
+        ]
+
+    def _joined(
+        self,
+        question: str,
+        heard: _Heard,
+        asked: Sequence[tuple[str, _Heard]],
+        answers: Sequence[Answer],
+    ) -> Answer:
+        if len(answers) == 1:
+            return answers[0]
+        words = [part for part, _ in asked]
+        return join(question.strip(), heard.language, words, answers)
 
     def answer(
         self,
@@ -248,7 +279,11 @@ class Citadelle:
         unsure. Timings are left empty.
         """
         heard = self._understand(question, history)
-        return self._answer(self._live, question, heard, ranking, abstain_below)
+        asked = self._parts(question, heard)
+        answers = [
+            self._answer(self._live, words, part, ranking, abstain_below) for words, part in asked
+        ]
+        return self._joined(question, heard, asked, answers)
 
     def _answer(
         self,

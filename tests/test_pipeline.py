@@ -475,3 +475,25 @@ def test_settings_are_checked(opening: dict[str, Any]) -> None:
         Citadelle.open(**opening, abstain_below=2)
     always = Citadelle.open(**opening, abstain_below=0.0)
     assert not always.ask("Quelle certification ?").abstained
+
+
+def test_two_questions_in_one_are_answered_each(citadelle: Citadelle) -> None:
+    answer = citadelle.ask("When was the Belgian Cyber Command created and where is it based?")
+    assert not answer.abstained
+    assert answer.text.startswith("When was the Belgian Cyber Command created?\n")
+    assert "\nWhere is it based?\n" in answer.text
+    assert answer.short_answer == "2022; Bruxelles, Belgique"
+    assert [citation.key for citation in answer.citations] == ["1", "2"]
+    again = citadelle.answer(answer.question, citadelle.search(answer.question, 8))
+    assert again.text.count("?\n") == 2
+
+
+def test_the_asked_row_of_a_card_answers_in_each_language(citadelle: Citadelle) -> None:
+    for question in (
+        "Quand le BCC a-t-il été créé ?",
+        "When was the BCC created?",
+        "Wanneer werd het BCC opgericht?",
+    ):
+        answer = citadelle.ask(question)
+        assert not answer.abstained, question
+        assert answer.short_answer == "2022"

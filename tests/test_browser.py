@@ -142,6 +142,7 @@ def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
     with opened() as page:
         ask(page, QUESTION)
         card = page.locator(".cit-card").first
+        card.locator("mark").first.wait_for(timeout=PATIENCE)
         assert QUOTE in " ".join(card.locator("mark").all_inner_texts())
         assert card.locator(".cit-title").inner_text() == TITLE
         assert QUOTE in page.locator(".cit-answer").inner_text()
@@ -153,7 +154,7 @@ def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
         whole.wait_for(timeout=PATIENCE)
         assert QUOTE in " ".join(whole.locator("mark").all_inner_texts())
         assert "Counter-Ransomware Initiative" in whole.inner_text()
-        sync_api.expect(whole.locator("mark").first).to_be_in_viewport()
+        sync_api.expect(whole.locator("mark").first).to_be_in_viewport(timeout=PATIENCE)
 
 
 def followed(page: sync_api.Page) -> str:
@@ -183,7 +184,7 @@ def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(
         sync_api.expect(page.locator(".cit-place")).to_contain_text("4 sur 4", timeout=PATIENCE)
         assert followed(page).startswith(MISSION)
         mark = page.locator(".cit-document mark[data-keys='4']")
-        sync_api.expect(mark).to_be_in_viewport(ratio=1)
+        sync_api.expect(mark).to_be_in_viewport(ratio=1, timeout=PATIENCE)
 
         page.get_by_role("button", name="Copier l’adresse").click()
         sync_api.expect(page.get_by_role("button", name="Adresse copiée")).to_be_visible()
@@ -191,7 +192,9 @@ def test_source_is_checked_beside_the_answer_and_sent_to_a_colleague(
         other = browser.new_page()
         other.goto(copied)
         other.locator(".cit-document mark").wait_for(timeout=PATIENCE)
-        sync_api.expect(other.locator(".cit-document mark")).to_be_in_viewport(ratio=1)
+        sync_api.expect(other.locator(".cit-document mark")).to_be_in_viewport(
+            ratio=1, timeout=PATIENCE
+        )
         assert followed(other) == mark.text_content()
         assert other.locator(".cit-question").count() == 0
         other.close()

@@ -1,7 +1,7 @@
 // The source beside the conversation: links open it, and the quote that was followed is brought
 // into view and stands out. All markup comes from the page; nothing here turns text into any.
 
-const PATIENCE = 3000; // Milliseconds that the drawing of a source may take.
+const PATIENCE = 30000; // Milliseconds that the drawing of a source may take, on a busy machine.
 const REMEMBERED = "citadelle-source-beside";
 
 let page = { open: false, view: "", key: "", quote: "", turn: 0, beside: true };
@@ -52,10 +52,12 @@ function bringIntoView(mark) {
 }
 
 // Show what the page says is open, once it is drawn.
-function show(deadline = performance.now() + PATIENCE) {
-  const found = page.open && findMarks(page.view, page.key);
+function show(turn, deadline = performance.now() + PATIENCE) {
+  if (!page.open || page.turn !== turn) return;
+  const found = findMarks(page.view, page.key);
+  const again = () => performance.now() < deadline && requestAnimationFrame(() => show(turn, deadline));
   if (!found) {
-    if (page.open && performance.now() < deadline) requestAnimationFrame(() => show(deadline));
+    again();
     return;
   }
   if (found.length) {
@@ -72,7 +74,7 @@ function show(deadline = performance.now() + PATIENCE) {
     }
     // A sheet that is not drawn yet cannot be gone to.
     byKeyboard = document.activeElement !== goal;
-    if (byKeyboard && performance.now() < deadline) requestAnimationFrame(() => show(deadline));
+    if (byKeyboard) again();
   }
 }
 
@@ -182,7 +184,7 @@ export default function ({ data, setTriggerValue }) {
   remember();
   begun = true;
   standOut(page.open ? page.view : "", page.key, page.open ? page.quote : "");
-  if (page.open && page.turn !== shownTurn) show();
+  if (page.open && page.turn !== shownTurn) show(page.turn);
   if (wasOpen && !page.open) goBack();
   shownTurn = page.turn;
   return () => {

@@ -92,7 +92,6 @@ SELECT id, title, created, updated, deleted,
        (SELECT count(*) FROM exchanges WHERE conversation = conversations.id) AS questions
 FROM conversations
 """
-_DELETED: Final = "WHERE deleted <> '' AND deleted <= ?"
 # Each word somewhere in the conversation: in its title, in a question or in an answer.
 _HAS_WORD: Final = """
 (instr(folded, ?) OR EXISTS (
@@ -283,15 +282,19 @@ class ConversationStore:
         limit = _stamp(datetime.now(UTC) - older_than)
         with self._read() as connection:
             # Looked up first, so that nothing is locked where nothing is to be done.
-            if not _rows(connection, f"{_LISTED} {_DELETED} LIMIT 1", (limit,)):
+            if not _rows(
+                connection, f"{_LISTED} WHERE deleted <> '' AND deleted <= ? LIMIT 1", (limit,)
+            ):
                 return 0
         with self._write() as connection:
             connection.execute(
                 "DELETE FROM exchanges WHERE conversation IN "
-                f"(SELECT id FROM conversations {_DELETED})",  # noqa: S608
+                "(SELECT id FROM conversations WHERE deleted <> '' AND deleted <= ?)",
                 (limit,),
             )
-            gone = connection.execute(f"DELETE FROM conversations {_DELETED}", (limit,))
+            gone = connection.execute(
+                "DELETE FROM conversations WHERE deleted <> '' AND deleted <= ?", (limit,)
+            )
             return gone.rowcount
 
     def _change(self, conversation: str, changed: Mapping[str, str]) -> None:
@@ -431,7 +434,7 @@ class ConversationStore:
         connection = None
         try:
             connection = self._connect("rw")
-            return connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
         except sqlite3.Error as error:
             return _code(error) in _DAMAGE
         finally:

@@ -222,6 +222,12 @@ class ConversationStore:
             )
         return {row["id"]: bool(row["settled"]) for row in rows}
 
+    def is_settled(self, exchange: str) -> bool:
+        """Tell whether anything is kept of what came of an exchange."""
+        with self._read() as connection:
+            rows = _rows(connection, "SELECT settled FROM exchanges WHERE id = ?", (exchange,))
+        return bool(rows and rows[0]["settled"])
+
     def exchanges(
         self, conversation: str, wanted: Sequence[str] | None = None
     ) -> tuple[KeptExchange, ...]:

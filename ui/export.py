@@ -257,7 +257,8 @@ def _source(citation: Citation) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # Spaces that do not break are kept: they belong to the typography.
+    return re.sub(r"[ \t\r\n\f\v]+", " ", text).strip()
 
 
 def _lines(text: str) -> list[tuple[bool, str]]:

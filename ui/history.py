@@ -100,8 +100,12 @@ def submit(exchange: Exchange, folder: Path) -> None:
     """Put a question in the conversation, and keep it before it is answered."""
     state = st.session_state
     state.conversation.append(exchange)
-    for name in ("gone", "unkept"):
-        state.pop(name, None)
+    state.pop("gone", None)
+    # It may have been found in this very run: it stays for the answer, and goes after that.
+    if "unkept" in state and not state.unkept_once:
+        state.unkept_once = True
+    else:
+        state.pop("unkept", None)
     if not state.conversation_id:
         state.conversation_id = new_identifier()
     st.query_params[_PARAMETER] = state.conversation_id
@@ -126,8 +130,7 @@ def turn_to_answer(exchange: Exchange, folder: Path) -> Iterator[bool]:
     with _turns().turn(exchange.identifier):
         settled = False
         with _guarded():
-            kept = ConversationStore(folder).settled(st.session_state.conversation_id)
-            settled = kept.get(exchange.identifier, False)
+            settled = ConversationStore(folder).is_settled(exchange.identifier)
         yield not settled
 
 
@@ -200,6 +203,7 @@ def _guarded() -> Iterator[None]:
         yield
     except HistoryError as error:
         st.session_state.unkept = str(error)
+        st.session_state.unkept_once = False
 
 
 class _Turns:

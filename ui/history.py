@@ -156,6 +156,8 @@ def _show(wanted: str, store: ConversationStore, folder: Path, texts: Texts) -> 
     state.conversation_id = wanted
     if numbered:
         state.first_number = first_number() + _NUMBERS_APART
+    # Its last question is brought into view, as if it had just been answered.
+    state.arrived = first_number() + len(kept) - 1
 
 
 def _bring_in_step(store: ConversationStore, folder: Path, texts: Texts) -> None:

@@ -391,10 +391,12 @@ def test_conversation_is_opened_renamed_deleted_and_brought_back(opened: Open) -
     title = "![x](http://remote.invalid/z.png) -> :smile: :material/home: $x$ :red[y] <b>"
     with opened(360, 740) as page:
         ask(page, QUESTION)
+        # What brings the answer into view closes the side bar, and with it what is open there.
+        page.get_by_text("La réponse est affichée.").wait_for(state="attached", timeout=PATIENCE)
+        page.wait_for_timeout(SECONDS)
         page.get_by_test_id("stExpandSidebarButton").click()
         current = page.locator("[class*=st-key-current-]")
-        menu = current.get_by_role("button", name=f"Actions sur « {QUESTION} »".replace(" »", ""))
-        menu.press("Enter")
+        current.get_by_role("button", name=f"Actions sur « {QUESTION}").press("Enter")
         name = page.get_by_role("textbox", name="Titre de la conversation")
         name.wait_for(timeout=PATIENCE)
         name.fill(title)

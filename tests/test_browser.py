@@ -409,6 +409,7 @@ def test_conversation_is_opened_renamed_deleted_and_brought_back(opened: Open) -
 
         page.get_by_role("button", name="Nouvelle conversation").click()
         page.locator(".cit-welcome").wait_for(timeout=PATIENCE)
+        page.wait_for_timeout(2 * SECONDS)
         if page.get_by_test_id("stSidebar").get_attribute("data-collapsed") == "true":
             page.get_by_test_id("stExpandSidebarButton").click()
         first = page.locator("[class*=st-key-open-] button").first

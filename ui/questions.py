@@ -113,7 +113,9 @@ def _settle(
             st.rerun()
     last = first_number() + len(conversation) - 1
     if state.get("arrived") == last:
-        bring(f"exchange-{last}", "answered", said=texts.answer_ready)
+        # Not the occasion before: a conversation may be opened while the last one is still drawn.
+        occasion = f"answered {state.get('turned', 0)}"
+        bring(f"exchange-{last}", occasion, said=texts.answer_ready)
 
 
 def _welcome(engine: Engine, texts: Texts) -> None:

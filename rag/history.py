@@ -74,6 +74,7 @@ _TABLES: Final = (
         created TEXT NOT NULL,
         question TEXT NOT NULL,
         filters TEXT NOT NULL,
+        alone INTEGER NOT NULL,
         settled TEXT NOT NULL DEFAULT '',
         answer TEXT NOT NULL DEFAULT '',
         error TEXT NOT NULL DEFAULT '',
@@ -104,15 +105,17 @@ _HAS_WORD: Final = """
 class KeptExchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
-    `filters` are pairs of names and values with the label that a person reads. `history` are the
-    earlier questions that the answer was made with, `corpus_hash` stands for the documents
-    as they were, `version` is that of Citadelle. `created` and `settled` are in UTC and ISO
-    8601. `unreadable` tells of an answer that was kept and cannot be understood any more.
+    `filters` are pairs of names and values with the label that a person reads; `alone` is a
+    question asked without the ones before it. `history` are the earlier questions that the
+    answer was made with, `corpus_hash` stands for the documents as they were, `version` is that
+    of Citadelle. `created` and `settled` are in UTC and ISO 8601. `unreadable` tells of an answer
+    that was kept and cannot be understood any more.
     """
 
     id: str
     question: str
     filters: tuple[tuple[str, str, str], ...] = ()
+    alone: bool = False
     answer: Answer | None = None
     error: str = ""
     hints: tuple[str, ...] = ()
@@ -188,14 +191,16 @@ class ConversationStore:
             )
             for exchange in exchanges:
                 connection.execute(
-                    "INSERT INTO exchanges (id, conversation, created, question, filters, folded) "
-                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    "INSERT INTO exchanges "
+                    "(id, conversation, created, question, filters, alone, folded) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                     (
                         exchange.id,
                         conversation,
                         exchange.created or now,
                         _clean(exchange.question),
                         json.dumps(exchange.filters),
+                        exchange.alone,
                         _folded(exchange.question),
                     ),
                 )
@@ -516,6 +521,7 @@ def _exchange(row: Mapping[str, Any]) -> KeptExchange:
         id=row["id"],
         question=row["question"],
         filters=tuple((name, value, label) for name, value, label in json.loads(row["filters"])),
+        alone=bool(row["alone"]),
         answer=answer,
         error=row["error"],
         hints=tuple(json.loads(row["hints"])),

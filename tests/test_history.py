@@ -76,7 +76,10 @@ def test_nothing_is_there_before_the_first_question(store: ConversationStore) ->
 
 def test_a_question_is_kept_before_its_answer(store: ConversationStore) -> None:
     question = KeptExchange(
-        "e1", "Où siège le BCC ?", filters=(("tag", "bureau", "bureau"), ("doc", "a.md", "Le [A]"))
+        "e1",
+        "Où siège le BCC ?",
+        filters=(("tag", "bureau", "bureau"), ("doc", "a.md", "Le [A]")),
+        alone=True,
     )
     store.add(C, [question])
     (pending,) = store.exchanges(C)
@@ -167,6 +170,7 @@ answers = st.builds(
     abstained=st.booleans(),
     confidence=floats,
     mode=st.sampled_from(["extractive", "abstention", "courtesy"]),
+    understood=text,
     timings=st.dictionaries(text, floats, max_size=3),
 )
 

@@ -140,6 +140,8 @@ def conversation_markdown(
         if answer is None:
             blocks.append(f"*{_escaped(_one_line(_unanswered(exchange, texts)))}*")
             continue
+        if answer.understood:
+            blocks.append(f"*{_escaped(_understood(answer, texts))}*")
         blocks.append(_prose(answer.text))
         blocks += [f"- {_escaped(_one_line(hint))}" for hint in exchange.hints]
         if answer.citations:
@@ -171,6 +173,7 @@ def conversation_html(
         lines=_lines,
         path=_path,
         unanswered=_unanswered,
+        understood=_understood,
         # A file of this package, not text of a conversation. Its hash allows it and nothing else.
         style=Markup(style),  # noqa: S704
         style_hash=digest,
@@ -218,6 +221,7 @@ def _record(exchange: KeptExchange, origin: Origin) -> dict[str, Any]:
         "settled": exchange.settled,
         "question": exchange.question,
         "history": list(exchange.history),
+        "alone": exchange.alone,
         "filters": {name: value for name, value, _ in exchange.filters},
         "answer": record,
         "error": exchange.error,
@@ -235,6 +239,10 @@ def _unanswered(exchange: KeptExchange, texts: Texts) -> str:
     if exchange.unreadable:
         return texts.history_unreadable
     return exchange.error or texts.export_pending
+
+
+def _understood(answer: Answer, texts: Texts) -> str:
+    return texts.understood.format(question=_one_line(answer.understood))
 
 
 def _limits(exchange: KeptExchange, texts: Texts) -> tuple[str, ...]:

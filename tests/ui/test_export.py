@@ -50,6 +50,7 @@ def exchanges() -> list[KeptExchange]:
             "Que garde\nle fort ?",
             filters=(("tag", "histoire", "histoire"),),
             answer=answer(),
+            alone=True,
             history=("Bonjour",),
             corpus_hash="f00",
             version="0.1.0",
@@ -160,6 +161,7 @@ def test_a_conversation_as_json_holds_everything() -> None:
     assert first["answer"] == expected
     assert first["question"] == "Que garde\nle fort ?"
     assert (first["history"], first["filters"]) == (["Bonjour"], {"tag": "histoire"})
+    assert first["alone"] is True and second["alone"] is False
     assert (first["corpus_hash"], first["version"]) == ("f00", "0.1.0")
     assert (first["created"], first["settled"]) == (
         "2026-10-31T12:00:00.000+00:00",
@@ -252,10 +254,12 @@ def hostile(text: str) -> tuple[KeptConversation, list[KeptExchange], Document, 
         content_hash="9",
     )
     cited = Citation("1", source.doc_id, "8", 0, len(text), text, text, (text, "Histoire"))
-    made = replace(quoting(document(), QUOTE), text=f"{text} [1]", citations=(cited,))
+    made = replace(
+        quoting(document(), QUOTE), text=f"{text} [1]", citations=(cited,), understood=text
+    )
     conversation = replace(CONVERSATION, title=text)
     kept = [
-        KeptExchange("e", text, (("tag", text, text),), made, hints=(text,)),
+        KeptExchange("e", text, (("tag", text, text),), answer=made, hints=(text,)),
         KeptExchange("f", text, error=text),
     ]
     return conversation, kept, source, made

@@ -112,6 +112,15 @@ def test_an_earlier_question_that_was_interrupted_is_answered_in_its_turn(start:
     assert engine.asked == [("Un fort ?", []), ("Deux forts ?", ["Un fort ?"])]
 
 
+def test_a_question_that_was_asked_alone_still_is_when_the_page_is_back(start: Start) -> None:
+    engine = FakeEngine()
+    start(engine)
+    first = KeptExchange("a", "Un fort ?", answer=quoted("Un fort ?"))
+    kept().add("c0", [first, KeptExchange("b", "Et lui ?", alone=True)])
+    ask(another("c0"), "Et après ?")
+    assert engine.asked == [("Et lui ?", []), ("Et après ?", ["Et lui ?"])]
+
+
 def test_errors_and_hints_are_found_again(start: Start) -> None:
     engine = FakeEngine(gives=ABSTENTION)
     page = ask(start(engine), "Quel temps fait-il ?")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
-import string
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +25,7 @@ from rag.history import (
     title_of,
 )
 from rag.types import Answer, Citation, Passage
+from tests.conftest import ROOT
 
 C = "c0"
 
@@ -310,27 +311,30 @@ def test_threads_lose_nothing(store: ConversationStore) -> None:
     assert all(kept_.answer == answer(kept_.question) for kept_ in kept)
 
 
-def _write_from_a_process(folder: Path, name: str) -> None:
-    store = ConversationStore(folder)
-    for number in range(15):
-        exchange = asked(f"{name} {number}", f"{name}{number}")
-        store.add(C, [exchange])
-        store.settle(replace(exchange, answer=answer(exchange.question)))
-        assert store.settled(C)[exchange.id]
+_WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from rag.history import ConversationStore
+from tests.test_history import C, answer, asked
+
+folder, name = sys.argv[1:]
+store = ConversationStore(Path(folder))
+for number in range(15):
+    exchange = asked(f"{name} {number}", f"{name}{number}")
+    store.add(C, [exchange])
+    assert store.settle(replace(exchange, answer=answer(exchange.question)))
+    assert store.settled(C)[exchange.id]
+"""
 
 
 def test_processes_lose_nothing(tmp_path: Path) -> None:
     # The file is made by whichever comes first, while the others try to.
-    context = multiprocessing.get_context("spawn")
     writers = [
-        context.Process(target=_write_from_a_process, args=(tmp_path, name))
-        for name in string.ascii_lowercase[:3]
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path), name], cwd=ROOT)
+        for name in "abc"
     ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     kept = ConversationStore(tmp_path).exchanges(C)
     assert len(kept) == 45
     for name in "abc":

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     index: Path = Field(Path(".citadelle/index"), description="Folder that holds the index.")
     data: Path = Field(
         Path("data"),
-        description="Folder that holds feedback on answers; it is made when the first is given.",
+        description="Folder that holds conversations and feedback on answers; it is made when the "
+        "first question is asked on the page.",
     )
     cache: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),

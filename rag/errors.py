@@ -18,6 +18,7 @@
     ├── InvalidQuestion             the question is empty or too long
     ├── InvalidFilter               a filter is malformed
     ├── FeedbackError               the feedback cannot be read or kept, or is malformed
+    ├── HistoryError                the conversations cannot be read or kept
     └── DatasetError                an evaluation file is malformed
 
 The message says what happened, to which file or setting, and what to do.
@@ -33,6 +34,7 @@ __all__ = [
     "DocumentNotFound",
     "EncoderError",
     "FeedbackError",
+    "HistoryError",
     "IndexBusy",
     "IndexDamaged",
     "IndexMismatch",
@@ -114,6 +116,10 @@ class InvalidFilter(CitadelleError):
 
 class FeedbackError(CitadelleError):
     """Report feedback that cannot be read or kept, or that is malformed."""
+
+
+class HistoryError(CitadelleError):
+    """Report conversations that cannot be read or kept."""
 
 
 class DatasetError(CitadelleError):

@@ -15,6 +15,7 @@ import pytest
 from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
 from eval.report.glossary import HEADLINES
 from rag.feedback import FeedbackStore
+from rag.history import ConversationStore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here")
@@ -344,6 +345,165 @@ def test_thumb_is_kept_and_can_be_taken_back(opened: Open, data: Path) -> None:
         page.get_by_role("radio", name="Non").click()
         sync_api.expect(thanks).to_have_count(0, timeout=PATIENCE)
         assert store.list() == ()
+
+
+def test_question_is_answered_after_a_reload_in_the_middle(opened: Open, data: Path) -> None:
+    with opened() as page:
+        box = page.get_by_test_id("stChatInputTextArea")
+        box.fill(QUESTION)
+        box.press("Enter")
+        page.wait_for_url(re.compile(r"\?c=[0-9a-f]{16}$"), timeout=PATIENCE)
+        page.reload()
+        answer = page.locator(".cit-answer")
+        answer.wait_for(timeout=PATIENCE)
+        assert QUOTE in answer.inner_text()
+        identifier = page.url.partition("?c=")[2]
+        (exchange,) = ConversationStore(data).exchanges(identifier)
+        assert exchange.question == QUESTION and exchange.answer is not None
+
+        page.reload()
+        answer.wait_for(timeout=PATIENCE)
+        assert QUOTE in " ".join(page.locator(".cit-card mark").all_inner_texts())
+        assert page.url.endswith(identifier)
+
+
+def test_two_windows_that_ask_at_once_do_not_mix(opened: Open) -> None:
+    other = "À quoi contribue le Belgian Cyber Command ?"
+    with opened() as one, opened() as two:
+        for page, question in ((one, QUESTION), (two, other)):
+            box = page.get_by_test_id("stChatInputTextArea")
+            box.fill(question)
+            box.press("Enter")
+        for page, question in ((one, QUESTION), (two, other)):
+            page.locator(".cit-answer").wait_for(timeout=PATIENCE)
+            assert page.locator(".cit-question").all_inner_texts() == [question]
+        assert QUOTE in one.locator(".cit-answer").inner_text()
+        assert QUOTE not in two.locator(".cit-answer").inner_text()
+        assert one.url != two.url
+
+        # The same conversation in both: what was added in one is seen in the other.
+        two.goto(one.url)
+        sync_api.expect(two.locator(".cit-question")).to_have_text([QUESTION], timeout=PATIENCE)
+        ask(two, other)
+        ask(one, "Quel est le budget du laboratoire de chimie ?")
+        sync_api.expect(one.locator(".cit-question")).to_have_count(3, timeout=PATIENCE)
+        assert one.locator(".cit-question").all_inner_texts()[:2] == [QUESTION, other]
+
+
+def test_conversation_is_opened_renamed_deleted_and_brought_back(opened: Open) -> None:
+    title = "![x](http://remote.invalid/z.png) -> :smile: :material/home: $x$ :red[y] <b>"
+    with opened(360, 740) as page:
+        ask(page, QUESTION)
+        # What brings the answer into view closes the side bar, and with it what is open there.
+        page.get_by_text("La réponse est affichée.").wait_for(state="attached", timeout=PATIENCE)
+        page.wait_for_timeout(SECONDS)
+        page.get_by_test_id("stExpandSidebarButton").click()
+        current = page.locator("[class*=st-key-current-]")
+        current.get_by_role("button", name=f"Actions sur « {QUESTION}").press("Enter")
+        name = page.get_by_role("textbox", name="Titre de la conversation")
+        name.wait_for(timeout=PATIENCE)
+        name.fill(title)
+        name.press("Enter")
+        row = current.get_by_role("button").first
+        sync_api.expect(row).to_contain_text("remote.invalid", timeout=PATIENCE)
+        # Shown as it was typed; what keeps signs apart is not seen.
+        assert row.locator("p").inner_text().replace("\u2060", "") == title
+        assert page.get_by_test_id("stSidebar").locator("img, a, .katex").count() == 0
+
+        page.get_by_role("button", name="Nouvelle conversation").click()
+        page.locator(".cit-welcome").wait_for(timeout=PATIENCE)
+        page.wait_for_timeout(2 * SECONDS)
+        if page.get_by_test_id("stSidebar").get_attribute("data-collapsed") == "true":
+            page.get_by_test_id("stExpandSidebarButton").click()
+        first = page.locator("[class*=st-key-open-] button").first
+        first.press("Enter")
+        page.locator(".cit-answer").wait_for(timeout=PATIENCE)
+        # On a phone the list makes way for what was opened.
+        sync_api.expect(page.get_by_test_id("stSidebar")).to_have_attribute(
+            "data-collapsed", "true", timeout=PATIENCE
+        )
+        sync_api.expect(page.locator(".cit-question")).to_be_in_viewport()
+        assert outside(page) == []
+
+        page.get_by_test_id("stExpandSidebarButton").click()
+        current.locator("[class*=st-key-actions-] button").press("Enter")
+        page.get_by_role("button", name="Supprimer").press("Enter")
+        page.locator(".cit-welcome").wait_for(timeout=PATIENCE)
+        assert "?c=" not in page.url
+        if page.get_by_test_id("stSidebar").get_attribute("data-collapsed") == "true":
+            page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_role("button", name="Annuler la suppression").press("Enter")
+        page.locator(".cit-answer").wait_for(timeout=PATIENCE)
+        assert "?c=" in page.url
+
+
+def test_conversation_is_exported(opened: Open, browser: sync_api.Browser, tmp_path: Path) -> None:
+    with opened() as page:
+        ask(page, QUESTION)
+        page.locator("[class*=st-key-current-] [class*=st-key-actions-] button").click()
+        files = {}
+        for label, suffix in (("Markdown", "md"), ("Page à imprimer", "html"), ("Données", "json")):
+            with page.expect_download(timeout=PATIENCE) as download:
+                page.get_by_role("button", name=label).click()
+            name = download.value.suggested_filename
+            assert re.fullmatch(rf"citadelle-[\d-]+-who-represents[a-z-]+\.{suffix}", name)
+            files[suffix] = tmp_path / name
+            download.value.save_as(files[suffix])
+        url = urlsplit(page.url)
+    assert QUOTE in files["md"].read_text(encoding="utf-8")
+    record = json.loads(files["json"].read_text(encoding="utf-8"))
+    (citation,) = record["exchanges"][0]["answer"]["citations"]
+    place = f"doc={citation['doc_id']}&at={citation['start']}-{citation['end']}"
+    assert citation["address"] == f"http://{url.netloc}/?{place}"
+
+    alone = browser.new_page()
+    asked: list[str] = []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.goto(files["html"].as_uri())
+    assert asked == [files["html"].as_uri()]
+    assert alone.locator("html").get_attribute("lang") == "fr"
+    assert QUOTE in alone.locator("blockquote").inner_text()
+    # The style is let through by what forbids all else.
+    assert alone.locator("figure").evaluate("e => getComputedStyle(e).borderLeftWidth") == "3px"
+    assert alone.pdf().startswith(b"%PDF")
+    alone.close()
+
+
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_answer_is_copied_from_the_keyboard(
+    address: str, browser: sync_api.Browser, clipboard: bool
+) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    if not clipboard:
+        # As on plain http from another machine.
+        page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto(address)
+    page.get_by_test_id("stChatInputTextArea").wait_for(timeout=PATIENCE)
+    ask(page, QUESTION)
+    other = context.new_page()
+    other.goto(f"{address}/_stcore/health")
+    opener = page.locator("summary", has_text="Copier")
+    for name, sign in (
+        ("Texte avec ses sources", "\n\nSources\u00a0:\n[1] «\u00a0"),
+        ("Markdown", "\n> \\[1\\] Relations internationales"),
+        ("Citation avec notes de bas de page", "¹ Relations internationales"),
+    ):
+        page.bring_to_front()
+        opener.focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=name).focus()
+        page.keyboard.press("Enter")
+        said = page.locator("[role=status]", has_text="Copié")
+        said.wait_for(timeout=PATIENCE)
+        assert said.get_attribute("aria-live") == "polite"
+        sync_api.expect(opener).to_be_focused()
+        sync_api.expect(page.get_by_role("button", name=name)).to_be_hidden()
+        other.bring_to_front()
+        copied = other.evaluate("navigator.clipboard.readText()")
+        assert QUOTE in copied and sign in copied
+        assert f"{address}/?doc=ccb-relations-internationales.txt&at=" in copied
+    context.close()
 
 
 def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(

@@ -38,6 +38,7 @@ ORDER = (
     "pronouns",
     "conversation",
     "feedback",
+    "history",
     "pipeline",
     "cli",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast, get_args
@@ -16,7 +17,7 @@ from rag.types import Answer
 from ui.rendering import help_html, notice_html
 from ui.texts import Texts
 
-__all__ = ["Judgement", "Said", "draw_feedback"]
+__all__ = ["Judgement", "Said", "draw_feedback", "recalled_judgement"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,22 @@ class Judgement:
     @property
     def verdict(self) -> Verdict | None:
         return self.said.verdict if self.said is not None else None
+
+
+def recalled_judgement(
+    answer: Answer, history: Sequence[str], corpus_hash: str, folder: Path
+) -> Judgement:
+    """Return an answer of an earlier session with what was said of it, kept below `folder`."""
+    judgement = Judgement(answer, tuple(history), corpus_hash)
+    try:
+        found = FeedbackStore(folder).find(answer, history)
+    except CitadelleError as error:
+        judgement.error = str(error)
+        return judgement
+    if found is not None:
+        judgement.identifier = found.id
+        judgement.said = Said(found.verdict, found.reasons, found.expected, found.comment)
+    return judgement
 
 
 def draw_feedback(number: int, judgement: Judgement, folder: Path, texts: Texts) -> None:

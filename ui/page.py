@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexMissing, NothingToIndex
@@ -13,6 +14,7 @@ from ui import engine as engines
 from ui.documents import draw_documents
 from ui.engine import Engine, Opening, Progress
 from ui.evaluation import draw_evaluation
+from ui.history import draw_history, draw_history_notices, recall
 from ui.navigation import View, turn_page
 from ui.questions import draw_questions, new_conversation
 from ui.rendering import notice_html
@@ -29,10 +31,10 @@ def main() -> None:
     st.set_page_config("Citadelle", page_icon=str(_HERE / "icon.svg"), layout="centered")
     st.html(_HERE / "style.css")
     state = st.session_state
-    state.setdefault("conversation", [])
     state.setdefault("language", _configured_language())
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
-    view = _sidebar(texts)
+    recall(texts)
+    view, history = _sidebar(texts)
     engine = _opened(texts)
     if engine is None:
         return
@@ -42,6 +44,8 @@ def main() -> None:
     except CitadelleError as error:
         # What was opened before still answers.
         st.html(notice_html(str(error), "warning"))
+    draw_history(engine, texts, history)
+    draw_history_notices(texts)
     draw = {
         "questions": draw_questions,
         "documents": draw_documents,
@@ -57,7 +61,8 @@ def _configured_language() -> InterfaceLanguage:
         return "fr"  # Opening the engine will say what is wrong with the settings.
 
 
-def _sidebar(texts: Texts) -> View:
+def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
+    """Draw what frames every view; return the one chosen, and the place of the conversations."""
     names = {
         "questions": texts.view_questions,
         "documents": texts.view_documents,
@@ -88,6 +93,7 @@ def _sidebar(texts: Texts) -> View:
             disabled=not st.session_state.conversation,
             on_click=new_conversation,
         )
+        history = st.container()
         st.segmented_control(
             texts.language,
             get_args(InterfaceLanguage),
@@ -102,7 +108,7 @@ def _sidebar(texts: Texts) -> View:
             f"<script>document.documentElement.lang = '{st.session_state.language}'</script>",
             unsafe_allow_javascript=True,
         )
-    return cast(View, view)
+    return cast(View, view), history
 
 
 # --- Opening the engine -------------------------------------------------------------------

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import streamlit as st
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.errors import CitadelleError, IndexBusy, InvalidFilter
-from rag.types import Answer, Document
+from rag.types import Answer
+from ui.copying import draw_copy
 from ui.engine import Engine, ProgressCallback
+from ui.exchange import Exchange, recall_documents
 from ui.feedback import Judgement, draw_feedback
-from ui.filters import Filter, clear_filters, draw_filters, filter_labels, filters_in_force
+from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_force
+from ui.history import first_number, leave_conversation, settle, submit, turn_to_answer
 from ui.navigation import arrive, bring, turn_page
 from ui.reading import close_source, draw_source, open_address, show_beside
 from ui.rendering import (
@@ -31,7 +33,7 @@ from ui.rendering import (
 )
 from ui.texts import EXAMPLES, Texts
 
-__all__ = ["Exchange", "draw_questions", "new_conversation"]
+__all__ = ["draw_questions", "new_conversation"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,38 +41,12 @@ _USER_AVATAR: Final = ":material/person:"
 _ANSWER_AVATAR: Final = ":material/fort:"
 
 
-@dataclass
-class Exchange:
-    """A question and what came of it: an answer, an error, or nothing yet.
-
-    `filters` are what it was limited to, whatever is in force by now; `hints` say how to ask
-    again what was not answered; `alone` is a question asked without the ones before it.
-    `documents` are the ones that were quoted, as they were then: an answer goes
-    on showing what it was made from when a document changes or goes.
-    """
-
-    question: str
-    filters: tuple[Filter, ...] = ()
-    alone: bool = False
-    answer: Answer | None = None
-    hints: tuple[str, ...] = ()
-    error: str = ""
-    documents: dict[str, Document] = field(default_factory=dict)
-    judgement: Judgement | None = None
-
-    @property
-    def pending(self) -> bool:
-        return self.answer is None and not self.error
-
-
 def new_conversation() -> None:
     """Forget the conversation, and go to where the next one begins."""
-    st.session_state.conversation = []
+    leave_conversation()
     clear_filters()
     close_source()
     turn_page("questions")
-    for name in ("refused", "arrived"):
-        st.session_state.pop(name, None)
 
 
 def draw_questions(engine: Engine, texts: Texts) -> None:
@@ -84,10 +60,11 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
     if not conversation:
         with welcome.container():
             _welcome(engine, texts)
-    status = None
     with talk:
-        for number, exchange in enumerate(conversation, start=1):
-            status = _draw_exchange(number, exchange, engine, texts)
+        statuses = [
+            _draw_exchange(number, exchange, engine, texts)
+            for number, exchange in enumerate(conversation, start=first_number())
+        ]
     if "returned" in state:
         # A question that was refused is put back in the box, to be mended there.
         state.question = state.pop("returned")
@@ -103,31 +80,42 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
     if question is not None:
         _submit(question, engine, texts)
         st.rerun()
-    draw_source(dict(enumerate(conversation, start=1)), engine, texts)
+    draw_source(dict(enumerate(conversation, start=first_number())), engine, texts)
     if conversation:
-        _settle(len(conversation), conversation[-1], status, engine, texts)
+        _settle(conversation, statuses, engine, texts)
     else:
         arrive()
 
 
 def _settle(
-    number: int, exchange: Exchange, status: StatusContainer | None, engine: Engine, texts: Texts
+    conversation: Sequence[Exchange],
+    statuses: Sequence[StatusContainer | None],
+    engine: Engine,
+    texts: Texts,
 ) -> None:
-    """Bring the last exchange into view, and answer it if that is still to be done.
+    """Bring the last exchange into view; answer first what is still to be answered.
 
-    `status` says meanwhile what is being done.
+    `statuses` say meanwhile what is being done.
     Everything else is drawn by then, so that nothing is missing or faded meanwhile.
     """
     state = st.session_state
-    if exchange.pending:
-        bring(f"exchange-{number}", "asked")
-        _answer(exchange, state.conversation[:-1], _steps(status, texts), engine, texts)
-        if exchange.answer is not None:
-            show_beside(number, exchange.answer)
-        state.arrived = number
-        st.rerun()
-    if state.get("arrived") == number:
-        bring(f"exchange-{number}", "answered", said=texts.answer_ready)
+    for place, exchange in enumerate(conversation):
+        if exchange.pending:
+            number = first_number() + place
+            bring(f"exchange-{number}", "asked")
+            with turn_to_answer(exchange, engine.settings.data) as wanted:
+                if wanted:
+                    progress = _steps(statuses[place], texts)
+                    _answer(exchange, conversation[:place], progress, engine, texts)
+            if exchange.answer is not None:
+                show_beside(number, exchange.answer)
+            state.arrived = number
+            st.rerun()
+    last = first_number() + len(conversation) - 1
+    if state.get("arrived") == last:
+        # Not the occasion before: a conversation may be opened while the last one is still drawn.
+        occasion = f"answered {state.get('turned', 0)}"
+        bring(f"exchange-{last}", occasion, said=texts.answer_ready)
 
 
 def _welcome(engine: Engine, texts: Texts) -> None:
@@ -175,15 +163,15 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
         )
         state.returned = question
     else:
-        state.conversation.append(Exchange(question.strip(), filters_in_force()))
+        submit(Exchange(question.strip(), filters_in_force()), engine.settings.data)
 
 
-def _ask_again(exchange: Exchange) -> None:
+def _ask_again(exchange: Exchange, engine: Engine) -> None:
     """Ask a question again, of other documents or without what came before it."""
     conversation = st.session_state.conversation
     # A second click comes while the first is being answered.
     if not conversation[-1].pending:
-        conversation.append(exchange)
+        submit(exchange, engine.settings.data)
 
 
 def _draw_exchange(
@@ -203,7 +191,7 @@ def _draw_exchange(
                 type="tertiary",
                 icon=":material/undo:",
                 on_click=_ask_again,
-                args=(Exchange(exchange.question, exchange.filters, alone=True),),
+                args=(Exchange(exchange.question, exchange.filters, alone=True), engine),
             )
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
         if exchange.pending:
@@ -220,7 +208,7 @@ def _draw_exchange(
                 type="tertiary",
                 icon=":material/filter_list_off:",
                 on_click=_ask_again,
-                args=(Exchange(exchange.question, alone=exchange.alone),),
+                args=(Exchange(exchange.question, alone=exchange.alone), engine),
             )
     return status
 
@@ -279,27 +267,31 @@ def _answer(
         # A defect of ours must not take the conversation with it.
         logger.exception("The question could not be answered.")
         exchange.error = texts.unexpected_error
+    settle(exchange, engine.settings.data)
 
 
 def _draw_answer(
     number: int, exchange: Exchange, answer: Answer, engine: Engine, texts: Texts
 ) -> None:
+    documents = recall_documents(exchange, engine)
     if answer.abstained:
         st.html(notice_html(answer.text, points=exchange.hints))
     else:
         footer = "" if answer.mode == "courtesy" else footer_html(answer, texts)
-        st.html(answer_html(answer, number, exchange.documents, texts) + footer)
+        st.html(answer_html(answer, number, documents, texts) + footer)
     if exchange.judgement is not None:
         draw_feedback(number, exchange.judgement, engine.settings.data, texts)
+    if answer.citations:
+        draw_copy(number, answer, documents, texts)
     if answer.abstained:
-        close = nearest(answer, exchange.documents)
+        close = nearest(answer, documents)
         if close:
             with st.expander(texts.perhaps, key=f"perhaps-{number}"):
                 st.html(f'<p class="cit-help">{texts.perhaps_help}</p>')
                 for shown in close:
                     st.html(evidence_html(shown, 0, texts))
         return
-    passages = evidence(answer, exchange.documents)
+    passages = evidence(answer, documents)
     title = texts.passage if len(passages) == 1 else texts.passages
     if passages:
         st.html(f'<h2 class="cit-h2">{title}</h2>')

@@ -23,12 +23,14 @@ __all__ = [
     "Mark",
     "address_of",
     "answer_html",
+    "confidence_of",
     "document_html",
     "evidence",
     "evidence_html",
     "filters_html",
     "footer_html",
     "help_html",
+    "label_of",
     "marked",
     "nearest",
     "notice_html",
@@ -306,15 +308,18 @@ def _with_bold(text: str, bold: str) -> str:
     return f"{escape(before)}{strong}{escape(after)}"
 
 
+def confidence_of(answer: Answer, texts: Texts) -> tuple[Literal["high", "medium", "low"], str]:
+    """Return how sure an answer is, and how that is said."""
+    if answer.confidence >= HIGH_CONFIDENCE:
+        return "high", texts.confidence_high
+    if answer.confidence >= MEDIUM_CONFIDENCE:
+        return "medium", texts.confidence_medium
+    return "low", texts.confidence_low
+
+
 def footer_html(answer: Answer, texts: Texts) -> str:
     """Show how sure the answer is, in words, and how long it took."""
-    level: Literal["high", "medium", "low"]
-    if answer.confidence >= HIGH_CONFIDENCE:
-        level, words = "high", texts.confidence_high
-    elif answer.confidence >= MEDIUM_CONFIDENCE:
-        level, words = "medium", texts.confidence_medium
-    else:
-        level, words = "low", texts.confidence_low
+    level, words = confidence_of(answer, texts)
     parts = []
     if not answer.abstained:
         parts.append(f'<span class="cit-confidence cit-{level}">{escape(words)}</span>')
@@ -523,6 +528,17 @@ def notice_html(
         f'<div class="cit-notice cit-notice-{kind}" role="{role}">'
         f"<div>{escape(message)}</div>{more}{advice}</div>"
     )
+
+
+def label_of(text: str) -> str:
+    """Return text of a person for the label of a widget, which Streamlit reads as Markdown.
+
+    A word joiner, which is not seen, keeps apart what Streamlit replaces after the marks are
+    read: names of icons and emoji, arrows.
+    """
+    line = " ".join(text.split())
+    line = re.sub(r"(?<=[:<>~=-])(?=\S)", "\N{WORD JOINER}", line)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", line)
 
 
 def help_html(message: str) -> str:

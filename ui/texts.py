@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from typing import Any, Final, Literal, TypeVar, cast
 
 __all__ = [
@@ -139,6 +140,41 @@ class Texts:
     reason_not_asked: str
     reason_incomplete: str
     reason_missing_source: str
+    history: str
+    history_search: str
+    history_none: str
+    history_more: str
+    history_today: str
+    history_yesterday: str
+    history_week: str
+    history_earlier: str
+    history_actions: str
+    history_title: str
+    history_rename: str
+    history_delete: str
+    history_deleted: str
+    history_undo: str
+    history_gone: str
+    history_unkept: str
+    history_unreadable: str
+    export: str
+    export_markdown: str
+    export_html: str
+    export_json: str
+    export_made: str
+    export_open: str
+    export_consulted: str
+    export_pending: str
+    export_sources: str
+    copy: str
+    copy_text: str
+    copy_markdown: str
+    copy_memo: str
+    copied: str
+    copy_failed: str
+    quotation: str
+    months: str
+    first_of_month: str
     documents_title: str
     documents_help: str
     documents_none: str
@@ -172,6 +208,11 @@ class Texts:
             "country": self.filter_country,
         }
         return names[name]
+
+    def date(self, day: date) -> str:
+        """Write a date in full."""
+        number = self.first_of_month if day.day == 1 else str(day.day)
+        return f"{number} {self.months.split()[day.month - 1]} {day.year}"
 
     def count(self, number: int) -> str:
         """Write a whole number with its thousands apart."""
@@ -294,6 +335,43 @@ _FRENCH = typeset(
         reason_not_asked="Ce n’est pas ma question",
         reason_incomplete="Il en manque",
         reason_missing_source="Le bon document n’est pas cité",
+        history="Conversations",
+        history_search="Chercher dans les conversations",
+        history_none="Aucune conversation ne correspond.",
+        history_more="En afficher davantage",
+        history_today="Aujourd’hui",
+        history_yesterday="Hier",
+        history_week="Ces sept derniers jours",
+        history_earlier="Plus tôt",
+        history_actions="Actions sur « {title} »",
+        history_title="Titre de la conversation",
+        history_rename="Renommer",
+        history_delete="Supprimer",
+        history_deleted="Conversation supprimée : {title}",
+        history_undo="Annuler la suppression",
+        history_gone="Cette conversation n’existe plus ; en voici une nouvelle.",
+        history_unkept="Les conversations ne peuvent pas être lues ou conservées.",
+        history_unreadable="Cette réponse a été conservée par une autre version de Citadelle "
+        "et ne peut plus être lue ; posez la question à nouveau.",
+        export="Exporter",
+        export_markdown="Markdown",
+        export_html="Page à imprimer (HTML)",
+        export_json="Données (JSON)",
+        export_made="Conversation avec Citadelle, exportée le {date}",
+        export_open="Ouvrir le passage",
+        export_consulted="consulté le {date}",
+        export_pending="Cette question n’a pas encore de réponse.",
+        export_sources="Sources",
+        copy="Copier",
+        copy_text="Texte avec ses sources",
+        copy_markdown="Markdown",
+        copy_memo="Citation avec notes de bas de page",
+        copied="Copié",
+        copy_failed="La copie n’a pas été permise par le navigateur.",
+        quotation="« {quote} »",
+        months="janvier février mars avril mai juin juillet août septembre octobre novembre "
+        "décembre",
+        first_of_month="1er",
         documents_title="Documents",
         documents_help="Les réponses ne viennent que d’ici.",
         documents_none="Aucun document ne correspond.",
@@ -407,6 +485,42 @@ _ENGLISH = Texts(
     reason_not_asked="It is not what I asked",
     reason_incomplete="Something is missing",
     reason_missing_source="The right document is not quoted",
+    history="Conversations",
+    history_search="Search the conversations",
+    history_none="No conversation matches.",
+    history_more="Show more",
+    history_today="Today",
+    history_yesterday="Yesterday",
+    history_week="The last seven days",
+    history_earlier="Earlier",
+    history_actions="Actions on “{title}”",
+    history_title="Title of the conversation",
+    history_rename="Rename",
+    history_delete="Delete",
+    history_deleted="Conversation deleted: {title}",
+    history_undo="Undo the deletion",
+    history_gone="This conversation is no longer there; here is a new one.",
+    history_unkept="The conversations cannot be read or kept.",
+    history_unreadable="This answer was kept by another version of Citadelle and can no longer "
+    "be read; ask the question again.",
+    export="Export",
+    export_markdown="Markdown",
+    export_html="Page to print (HTML)",
+    export_json="Data (JSON)",
+    export_made="Conversation with Citadelle, exported on {date}",
+    export_open="Open the passage",
+    export_consulted="consulted on {date}",
+    export_pending="This question has no answer yet.",
+    export_sources="Sources",
+    copy="Copy",
+    copy_text="Text with its sources",
+    copy_markdown="Markdown",
+    copy_memo="Quotation with footnotes",
+    copied="Copied",
+    copy_failed="The browser did not allow the copy.",
+    quotation="“{quote}”",
+    months="January February March April May June July August September October November December",
+    first_of_month="1",
     documents_title="Documents",
     documents_help="Answers come from here and nowhere else.",
     documents_none="No document matches.",
@@ -519,6 +633,43 @@ _DUTCH = Texts(
     reason_not_asked="Het is niet wat ik vroeg",
     reason_incomplete="Er ontbreekt iets",
     reason_missing_source="Het juiste document wordt niet geciteerd",
+    history="Gesprekken",
+    history_search="Zoeken in de gesprekken",
+    history_none="Geen enkel gesprek komt overeen.",
+    history_more="Meer tonen",
+    history_today="Vandaag",
+    history_yesterday="Gisteren",
+    history_week="De afgelopen zeven dagen",
+    history_earlier="Eerder",
+    history_actions="Acties voor “{title}”",
+    history_title="Titel van het gesprek",
+    history_rename="Hernoemen",
+    history_delete="Verwijderen",
+    history_deleted="Gesprek verwijderd: {title}",
+    history_undo="Verwijderen ongedaan maken",
+    history_gone="Dit gesprek bestaat niet meer; hier is een nieuw.",
+    history_unkept="De gesprekken kunnen niet worden gelezen of bewaard.",
+    history_unreadable="Dit antwoord werd bewaard door een andere versie van Citadelle en kan "
+    "niet meer worden gelezen; stel de vraag opnieuw.",
+    export="Exporteren",
+    export_markdown="Markdown",
+    export_html="Pagina om af te drukken (HTML)",
+    export_json="Gegevens (JSON)",
+    export_made="Gesprek met Citadelle, geëxporteerd op {date}",
+    export_open="De passage openen",
+    export_consulted="geraadpleegd op {date}",
+    export_pending="Deze vraag heeft nog geen antwoord.",
+    export_sources="Bronnen",
+    copy="Kopiëren",
+    copy_text="Tekst met bronnen",
+    copy_markdown="Markdown",
+    copy_memo="Citaat met voetnoten",
+    copied="Gekopieerd",
+    copy_failed="De browser stond het kopiëren niet toe.",
+    quotation="“{quote}”",
+    months="januari februari maart april mei juni juli augustus september oktober november "
+    "december",
+    first_of_month="1",
     documents_title="Documenten",
     documents_help="De antwoorden komen alleen hiervandaan.",
     documents_none="Geen enkel document komt overeen.",

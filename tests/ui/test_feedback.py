@@ -50,7 +50,7 @@ def test_nothing_is_stored_without_a_click(start: Start, tmp_path: Path) -> None
     page = asked(start)
     assert page.button_group(key="verdict-1").value is None
     assert FR.feedback_thanks not in shown(page)
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / FEEDBACK_FILE).exists()
 
 
 def test_a_thumb_up_is_stored_with_what_it_is_about(start: Start) -> None:
@@ -136,7 +136,6 @@ def test_a_store_that_cannot_be_written_is_said_and_loses_nothing(
     start: Start, tmp_path: Path
 ) -> None:
     page = asked(start)
-    (tmp_path / "data").mkdir()
     broken = tmp_path / "data" / FEEDBACK_FILE
     broken.write_bytes(b"no database" * 100)
     judge(page, "right")

@@ -1,0 +1,552 @@
+"""Conversations as they were held, kept in one SQLite file.
+
+The page uses it like this:
+
+    store = ConversationStore(settings.data)
+    asked = KeptExchange(new_identifier(), "Où siège le BCC ?")
+    store.add(conversation := new_identifier(), [asked])        # before it is answered
+    store.settle(replace(asked, answer=answer))
+    store.list("bruxelles")
+    store.delete(conversation); store.restore(conversation)
+
+A conversation is a row, and so is each of its exchanges: whoever else writes at the same
+time adds rows and replaces none. An answer is kept whole, and comes back equal.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from rag.errors import HistoryError
+from rag.lexical import fold
+from rag.types import Answer
+
+__all__ = [
+    "HISTORY_FILE",
+    "LONGEST_TITLE",
+    "ConversationStore",
+    "KeptConversation",
+    "KeptExchange",
+    "new_identifier",
+    "title_of",
+]
+
+HISTORY_FILE: Final = "conversations.sqlite3"
+# A line of the list; what a person writes may be longer than what is taken from a question.
+_TITLE_FROM_QUESTION: Final = 60
+LONGEST_TITLE: Final = 200
+# How long what was deleted can still be brought back.
+KEPT_AFTER_DELETION: Final = timedelta(days=1)
+
+_FORMAT: Final = 1
+# How long one writer waits for another, in seconds; a write takes milliseconds.
+_PATIENCE: Final = 10.0
+_DAMAGE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_TABLES: Final = (
+    """
+    CREATE TABLE conversations (
+        id TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        created TEXT NOT NULL,
+        updated TEXT NOT NULL,
+        deleted TEXT NOT NULL DEFAULT '',
+        folded TEXT NOT NULL
+    )
+    """,
+    # AUTOINCREMENT: a number is never given twice, so that what comes later stands later.
+    """
+    CREATE TABLE exchanges (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        conversation TEXT NOT NULL,
+        created TEXT NOT NULL,
+        question TEXT NOT NULL,
+        filters TEXT NOT NULL,
+        alone INTEGER NOT NULL,
+        settled TEXT NOT NULL DEFAULT '',
+        answer TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '',
+        hints TEXT NOT NULL DEFAULT '[]',
+        history TEXT NOT NULL DEFAULT '[]',
+        corpus_hash TEXT NOT NULL DEFAULT '',
+        version TEXT NOT NULL DEFAULT '',
+        folded TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX exchanges_of ON exchanges (conversation, number)",
+    "CREATE INDEX newest ON conversations (updated)",
+)
+_LISTED: Final = """
+SELECT id, title, created, updated, deleted,
+       (SELECT count(*) FROM exchanges WHERE conversation = conversations.id) AS questions
+FROM conversations
+"""
+# Each word somewhere in the conversation: in its title, in a question or in an answer.
+_HAS_WORD: Final = """
+(instr(folded, ?) OR EXISTS (
+    SELECT 1 FROM exchanges
+    WHERE conversation = conversations.id AND instr(exchanges.folded, ?)))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExchange:
+    """A question and what came of it: an answer, an error, or nothing yet.
+
+    `filters` are pairs of names and values with the label that a person reads; `alone` is a
+    question asked without the ones before it. `history` are the earlier questions that the
+    answer was made with, `corpus_hash` stands for the documents as they were, `version` is that
+    of Citadelle. `created` and `settled` are in UTC and ISO 8601. `unreadable` tells of an answer
+    that was kept and cannot be understood any more.
+    """
+
+    id: str
+    question: str
+    filters: tuple[tuple[str, str, str], ...] = ()
+    alone: bool = False
+    answer: Answer | None = None
+    error: str = ""
+    hints: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    corpus_hash: str = ""
+    version: str = ""
+    created: str = ""
+    settled: str = ""
+    unreadable: bool = False
+
+    @property
+    def pending(self) -> bool:
+        return self.answer is None and not self.error and not self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class KeptConversation:
+    """What a list says of a conversation; `deleted` is empty, or when it was deleted."""
+
+    id: str
+    title: str
+    created: str
+    updated: str
+    deleted: str = ""
+    questions: int = 0
+
+
+def new_identifier() -> str:
+    """Return 16 hexadecimal digits that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+def title_of(question: str) -> str:
+    """Return what a conversation is called that begins with a question: its first words."""
+    text = " ".join(_clean(question).split())
+    if len(text) <= _TITLE_FROM_QUESTION:
+        return text
+    cut = text[:_TITLE_FROM_QUESTION]
+    # At a word, unless that leaves next to nothing of it.
+    words, space, _ = cut.rpartition(" ")
+    kept = words if space and len(words) > _TITLE_FROM_QUESTION // 2 else cut
+    return kept.rstrip(" ,;:.!?…") + "…"
+
+
+class ConversationStore:
+    """Keep conversations in a file below `folder`; threads and processes may share it.
+
+    Every call opens the file and closes it again. Every method raises `HistoryError`, in one
+    sentence, when the file cannot be read or written or comes from a newer version. A
+    damaged file is set aside under another name, so that the next call begins a new one.
+    """
+
+    def __init__(self, folder: Path, *, patience: float = _PATIENCE) -> None:
+        self.path = folder / HISTORY_FILE
+        self._patience = patience
+
+    # --- Exchanges --------------------------------------------------------------------
+
+    def add(self, conversation: str, exchanges: Sequence[KeptExchange]) -> None:
+        """Keep those exchanges of a conversation that are not kept yet.
+
+        The conversation begins with its first, after which it is called.
+        """
+        if not exchanges:
+            return
+        now = _now()
+        title = title_of(exchanges[0].question)
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO conversations (id, title, created, updated, folded) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET updated = excluded.updated",
+                (conversation, title, now, now, _folded(title)),
+            )
+            for exchange in exchanges:
+                connection.execute(
+                    "INSERT INTO exchanges "
+                    "(id, conversation, created, question, filters, alone, folded) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (
+                        exchange.id,
+                        conversation,
+                        exchange.created or now,
+                        _clean(exchange.question),
+                        json.dumps(exchange.filters),
+                        exchange.alone,
+                        _folded(exchange.question),
+                    ),
+                )
+                if not exchange.pending:
+                    _settle(connection, exchange, now)
+
+    def settle(self, exchange: KeptExchange) -> bool:
+        """Keep what came of an exchange; what was kept first stays.
+
+        Returns whether it was kept: not if it was there already, or if the exchange is gone.
+        """
+        if not self._there():
+            return False
+        with self._write() as connection:
+            return _settle(connection, exchange, _now())
+
+    def settled(self, conversation: str) -> dict[str, bool]:
+        """Return the identifiers of the exchanges in order, and whether each is settled."""
+        with self._read() as connection:
+            rows = _rows(
+                connection,
+                "SELECT id, settled FROM exchanges WHERE conversation = ? ORDER BY number",
+                (conversation,),
+            )
+        return {row["id"]: bool(row["settled"]) for row in rows}
+
+    def is_settled(self, exchange: str) -> bool:
+        """Tell whether anything is kept of what came of an exchange."""
+        with self._read() as connection:
+            rows = _rows(connection, "SELECT settled FROM exchanges WHERE id = ?", (exchange,))
+        return bool(rows and rows[0]["settled"])
+
+    def exchanges(
+        self, conversation: str, wanted: Sequence[str] | None = None
+    ) -> tuple[KeptExchange, ...]:
+        """Return the exchanges of a conversation in order: all, or those that are wanted."""
+        with self._read() as connection:
+            rows = _rows(
+                connection,
+                "SELECT * FROM exchanges WHERE conversation = ? ORDER BY number",
+                (conversation,),
+            )
+        return tuple(_exchange(row) for row in rows if wanted is None or row["id"] in wanted)
+
+    # --- Conversations ----------------------------------------------------------------
+
+    def get(self, conversation: str) -> KeptConversation | None:
+        """Return a conversation, deleted or not; None when there is none."""
+        with self._read() as connection:
+            rows = _rows(connection, f"{_LISTED} WHERE id = ?", (conversation,))
+        return KeptConversation(**rows[0]) if rows else None
+
+    def list(self, search: str = "", limit: int | None = None) -> tuple[KeptConversation, ...]:
+        """Return the conversations that are not deleted, newest first.
+
+        Those that are searched for hold every word, in whatever case and with whatever accents.
+        """
+        words = _folded(search).split()
+        conditions = " AND ".join(["deleted = ''", *[_HAS_WORD] * len(words)])
+        values = [word for word in words for _ in range(2)]
+        with self._read() as connection:
+            rows = _rows(
+                connection,
+                f"{_LISTED} WHERE {conditions} ORDER BY updated DESC, rowid DESC LIMIT ?",
+                (*values, -1 if limit is None else limit),
+            )
+        return tuple(KeptConversation(**row) for row in rows)
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Call a conversation otherwise; an empty title changes nothing."""
+        title = " ".join(_clean(title).split())
+        if len(title) > LONGEST_TITLE:
+            raise HistoryError(
+                f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept. "
+                "Shorten it."
+            )
+        if title:
+            self._change(conversation, {"title": title, "folded": _folded(title)})
+
+    def delete(self, conversation: str) -> None:
+        """Hide a conversation; it can be restored until it is purged."""
+        self._change(conversation, {"deleted": _now()})
+
+    def restore(self, conversation: str) -> None:
+        """Bring back a deleted conversation."""
+        self._change(conversation, {"deleted": ""})
+
+    def purge(self, older_than: timedelta = KEPT_AFTER_DELETION) -> int:
+        """Erase what was deleted that long ago, also from the disk; return how many there were."""
+        limit = _stamp(datetime.now(UTC) - older_than)
+        with self._read() as connection:
+            # Looked up first, so that nothing is locked where nothing is to be done.
+            if not _rows(
+                connection, f"{_LISTED} WHERE deleted <> '' AND deleted <= ? LIMIT 1", (limit,)
+            ):
+                return 0
+        with self._write() as connection:
+            connection.execute(
+                "DELETE FROM exchanges WHERE conversation IN "
+                "(SELECT id FROM conversations WHERE deleted <> '' AND deleted <= ?)",
+                (limit,),
+            )
+            gone = connection.execute(
+                "DELETE FROM conversations WHERE deleted <> '' AND deleted <= ?", (limit,)
+            )
+            return gone.rowcount
+
+    def _change(self, conversation: str, changed: Mapping[str, str]) -> None:
+        if self._there():
+            with self._write() as connection:
+                columns = ", ".join(f"{name} = ?" for name in changed)
+                found = connection.execute(
+                    f"UPDATE conversations SET {columns} WHERE id = ?",  # noqa: S608
+                    (*changed.values(), conversation),
+                )
+                if found.rowcount:
+                    return
+        raise HistoryError(f"There is no conversation '{conversation}' in {self.path} any more.")
+
+    # --- The file ---------------------------------------------------------------------
+
+    def _there(self) -> bool:
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path} cannot be read ({error.strerror or error}); change its permissions."
+            ) from error
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection | None]:
+        """Yield a connection, None while there is nothing to read."""
+        if not self._there():
+            yield None
+            return
+        with self._open("rw") as connection:
+            yield connection if self._made(connection) else None
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in a transaction that holds the file's write lock."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HistoryError(
+                f"The folder {self.path.parent} for conversations cannot be made "
+                f"({error.strerror or error}); name another with the setting 'data'."
+            ) from error
+        with self._open("rwc") as connection:
+            # What is purged is overwritten: it is somebody's question.
+            connection.execute("PRAGMA secure_delete = ON")
+            _log_ahead(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not self._made(connection):
+                    for table in _TABLES:
+                        connection.execute(table)
+                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
+        connection = None
+        try:
+            connection = self._connect(mode)
+            yield connection
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            raise self._translated(error) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self._patience,
+            isolation_level=None,
+        )
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _made(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether the file has its tables; raises when it is not one of ours."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > _FORMAT:
+            raise HistoryError(
+                f"{self.path} was written by a newer version of Citadelle (format {version}, this "
+                f"one reads {_FORMAT}); update Citadelle, nothing was changed."
+            )
+        if version == _FORMAT:
+            return True
+        # An empty file is what a crash before the first write leaves.
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise HistoryError(
+                f"{self.path} is a database of something else; move it away, or name another "
+                "folder with the setting 'data'."
+            )
+        return False
+
+    def _translated(self, error: sqlite3.Error) -> HistoryError:
+        code = _code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return HistoryError(f"Another process is writing {self.path}; try again.")
+        if code in _DAMAGE:
+            return self._set_aside(error)
+        return HistoryError(f"{self.path} cannot be read or written ({error}).")
+
+    def _set_aside(self, error: sqlite3.Error) -> HistoryError:
+        """Give a damaged file another name, and say which."""
+        aside = self.path.with_name(
+            f"{self.path.stem}-damaged-{_now():.19}.sqlite3".replace(":", "")
+        )
+        try:
+            # Of two that find the damage, the second must not move away what the first began.
+            with FileLock(self.path.with_suffix(".lock"), timeout=self._patience):
+                if not self._damaged():
+                    return HistoryError(f"{self.path} was damaged and is replaced; try again.")
+                # The log first: what it holds belongs to this file and to no new one.
+                for suffix in ("-wal", "-shm", ""):
+                    with suppress(FileNotFoundError):
+                        Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        except (OSError, Timeout) as failure:
+            return HistoryError(
+                f"{self.path} is damaged ({error}) and cannot be set aside ({failure}); move it "
+                "away, so that conversations are kept again."
+            )
+        return HistoryError(
+            f"{self.path} was damaged ({error}); it is set aside as {aside.name}, and "
+            "conversations are kept in a new file from now on."
+        )
+
+    def _damaged(self) -> bool:
+        if not self._there():
+            return False
+        connection = None
+        try:
+            connection = self._connect("rw")
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+        except sqlite3.Error as error:
+            return _code(error) in _DAMAGE
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary of an extended code."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Let others read while one writes, from now on and for all that open the file."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # Another process is at it. Without a log everything works too, one at a time.
+            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+
+
+def _rows(
+    connection: sqlite3.Connection | None, query: str, values: Sequence[object]
+) -> Sequence[Mapping[str, Any]]:
+    if connection is None:
+        return []
+    return [dict(row) for row in connection.execute(query, values)]
+
+
+def _settle(connection: sqlite3.Connection, exchange: KeptExchange, now: str) -> bool:
+    answer = exchange.answer
+    # ASCII: names of files may hold what is no text, which SQLite refuses.
+    written = json.dumps(asdict(answer)) if answer is not None else ""
+    said = f"{exchange.question} {answer.text if answer is not None else ''}"
+    changed = connection.execute(
+        "UPDATE exchanges SET settled = ?, answer = ?, error = ?, hints = ?, history = ?, "
+        "corpus_hash = ?, version = ?, folded = ? WHERE id = ? AND settled = ''",
+        (
+            exchange.settled or now,
+            written,
+            _clean(exchange.error),
+            json.dumps(exchange.hints),
+            json.dumps(exchange.history),
+            exchange.corpus_hash,
+            exchange.version,
+            _folded(said),
+            exchange.id,
+        ),
+    )
+    connection.execute(
+        "UPDATE conversations SET updated = ? "
+        "WHERE id = (SELECT conversation FROM exchanges WHERE id = ?)",
+        (now, exchange.id),
+    )
+    return bool(changed.rowcount)
+
+
+@cache
+def _answers() -> TypeAdapter[Answer]:
+    return TypeAdapter(Answer)
+
+
+def _exchange(row: Mapping[str, Any]) -> KeptExchange:
+    answer, unreadable = None, False
+    try:
+        if row["answer"]:
+            answer = _answers().validate_python(json.loads(row["answer"]))
+    except (ValueError, ValidationError):
+        unreadable = True
+    return KeptExchange(
+        id=row["id"],
+        question=row["question"],
+        filters=tuple((name, value, label) for name, value, label in json.loads(row["filters"])),
+        alone=bool(row["alone"]),
+        answer=answer,
+        error=row["error"],
+        hints=tuple(json.loads(row["hints"])),
+        history=tuple(json.loads(row["history"])),
+        corpus_hash=row["corpus_hash"],
+        version=row["version"],
+        created=row["created"],
+        settled=row["settled"],
+        unreadable=unreadable,
+    )
+
+
+def _now() -> str:
+    return _stamp(datetime.now(UTC))
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _folded(text: str) -> str:
+    """Return what is compared when something is searched for."""
+    return fold(_clean(text)).replace("’", "'")
+
+
+def _clean(text: str) -> str:
+    """Replace what is no character (half of a surrogate pair), which SQLite refuses."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -35,6 +35,7 @@ from ui.export import (
     file_name,
 )
 from ui.filters import clear_filters
+from ui.login import own_folder
 from ui.navigation import turn_page
 from ui.rendering import help_html, label_of, notice_html
 from ui.texts import InterfaceLanguage, Texts
@@ -193,7 +194,7 @@ def _bring_in_step(store: ConversationStore, folder: Path, texts: Texts) -> None
 
 def _folder() -> Path | None:
     try:
-        return load_settings().data
+        return own_folder(load_settings().data)
     except CitadelleError:
         return None
 
@@ -250,7 +251,7 @@ def draw_history_notices(texts: Texts) -> None:
 
 def draw_history(engine: Engine, texts: Texts, place: DeltaGenerator) -> None:
     """List the conversations, newest first, with what can be done with each."""
-    store = ConversationStore(engine.settings.data)
+    store = ConversationStore(own_folder(engine.settings.data))
     with place, st.container(key="history", gap="xsmall"), _guarded():
         _draw_undo(store, texts)
         _draw_list(store, engine, texts)

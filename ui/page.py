@@ -12,12 +12,15 @@ from rag.config import load_settings
 from rag.errors import CitadelleError, IndexMissing, NothingToIndex
 from ui import engine as engines
 from ui.documents import draw_documents
-from ui.engine import Engine, Opening, Progress
+from ui.engine import Engine, Progress
 from ui.evaluation import draw_evaluation
 from ui.history import draw_history, draw_history_notices, recall
+from ui.languages import first_language, keep_language
+from ui.login import draw_logout, let_in
 from ui.navigation import View, turn_page
 from ui.questions import draw_questions, new_conversation
 from ui.rendering import notice_html
+from ui.scripts import SPEAK, run_script
 from ui.texts import LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts
 
 __all__ = ["main"]
@@ -31,8 +34,12 @@ def main() -> None:
     st.set_page_config("Citadelle", page_icon=str(_HERE / "icon.svg"), layout="centered")
     st.html(_HERE / "style.css")
     state = st.session_state
-    state.setdefault("language", _configured_language())
+    if "language" not in state:
+        state.language = first_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
+    run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
+    if not let_in(texts):
+        return
     recall(texts)
     view, history = _sidebar(texts)
     engine = _opened(texts)
@@ -52,13 +59,6 @@ def main() -> None:
         "evaluation": draw_evaluation,
     }
     draw[view](engine, texts)
-
-
-def _configured_language() -> InterfaceLanguage:
-    try:
-        return load_settings().language
-    except CitadelleError:
-        return "fr"  # Opening the engine will say what is wrong with the settings.
 
 
 def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
@@ -101,28 +101,19 @@ def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
             key="language",
             required=True,
             width="stretch",
+            on_change=keep_language,
         )
-        # Streamlit says that every page is in English, which screen readers then speak.
-        st.html(
-            f'<div class="cit-footnote">{texts.footnote}</div>'
-            f"<script>document.documentElement.lang = '{st.session_state.language}'</script>",
-            unsafe_allow_javascript=True,
-        )
+        draw_logout(texts)
+        st.html(f'<div class="cit-footnote">{texts.footnote}</div>')
     return cast(View, view), history
 
 
 # --- Opening the engine -------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
-def _opening() -> Opening:
-    # Looked up at the call, so that whoever replaces it is obeyed.
-    return Opening(lambda progress: engines.open_engine(progress))
-
-
 def _opened(texts: Texts) -> Engine | None:
     """Return the engine; show how far it is meanwhile, and what to do if it cannot open."""
-    opening = _opening()
+    opening = engines.opening()
     place = st.empty()
     with place.container():
         st.html(f'<h1 class="cit-h1">{texts.opening}</h1>')
@@ -134,7 +125,7 @@ def _opened(texts: Texts) -> Engine | None:
     if opening.engine is not None:
         return opening.engine
     # What failed is not kept: the next run, by anyone, tries again.
-    _opening.clear()
+    engines.opening.clear()
     _draw_failure(opening.error, texts)
     return None
 

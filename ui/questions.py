@@ -17,6 +17,7 @@ from ui.exchange import Exchange, recall_documents
 from ui.feedback import Judgement, draw_feedback
 from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_force
 from ui.history import first_number, leave_conversation, settle, submit, turn_to_answer
+from ui.login import own_folder
 from ui.navigation import arrive, bring, turn_page
 from ui.reading import close_source, draw_source, open_address, show_beside
 from ui.rendering import (
@@ -103,7 +104,7 @@ def _settle(
         if exchange.pending:
             number = first_number() + place
             bring(f"exchange-{number}", "asked")
-            with turn_to_answer(exchange, engine.settings.data) as wanted:
+            with turn_to_answer(exchange, own_folder(engine.settings.data)) as wanted:
                 if wanted:
                     progress = _steps(statuses[place], texts)
                     _answer(exchange, conversation[:place], progress, engine, texts)
@@ -163,7 +164,7 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
         )
         state.returned = question
     else:
-        submit(Exchange(question.strip(), filters_in_force()), engine.settings.data)
+        submit(Exchange(question.strip(), filters_in_force()), own_folder(engine.settings.data))
 
 
 def _ask_again(exchange: Exchange, engine: Engine) -> None:
@@ -171,7 +172,7 @@ def _ask_again(exchange: Exchange, engine: Engine) -> None:
     conversation = st.session_state.conversation
     # A second click comes while the first is being answered.
     if not conversation[-1].pending:
-        submit(exchange, engine.settings.data)
+        submit(exchange, own_folder(engine.settings.data))
 
 
 def _draw_exchange(
@@ -267,7 +268,7 @@ def _answer(
         # A defect of ours must not take the conversation with it.
         logger.exception("The question could not be answered.")
         exchange.error = texts.unexpected_error
-    settle(exchange, engine.settings.data)
+    settle(exchange, own_folder(engine.settings.data))
 
 
 def _draw_answer(

@@ -19,8 +19,9 @@ MILL = "moulin.md"
 
 def component(page: AppTest) -> Any:
     """Return what the page gave to its script, as the browser gets it."""
-    (found,) = page.get("bidi_component")
-    return found.proto
+    protos = [found.proto for found in page.get("bidi_component")]
+    (script,) = [proto for proto in protos if proto.component_name == "citadelle-reading"]
+    return script
 
 
 def told(page: AppTest) -> dict[str, Any]:
@@ -182,7 +183,8 @@ def test_an_address_is_left_for_what_is_opened_next(start: Start) -> None:
     page = opened_at(start, FakeEngine(), doc=NOTE, at="37-55")
     page.chat_input[0].set_value("Que garde le fort ?").run()
     tell(page, "open", "1.1")
-    assert not page.query_params
+    # What is left is that of the conversation.
+    assert set(page.query_params) == {"c"}
     tell(page, "open", f"?doc={NOTE}&at=0-9")
     assert '<mark data-keys="">Le fort</mark>' in shown(page)
 

@@ -1,5 +1,13 @@
 """The page of Citadelle: `citadelle serve`, or `streamlit run app.py`."""
 
-from ui.page import main
+import streamlit as st
 
-main()
+if __name__ == "__main__":
+    from ui.page import main
+
+    main()
+else:
+    # Streamlit looks for this name, serves what it finds, and draws the page from this file.
+    from ui.server import guards
+
+    app = st.App(__file__, middleware=guards())

@@ -48,7 +48,9 @@ def serving(corpus: Path, index: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"CITADELLE_CORPUS": str(corpus), "CITADELLE_INDEX": str(index)}
+    # A browser without a person has the language of its maker.
+    environment = {"CITADELLE_LANGUAGE": "fr"} | os.environ
+    environment |= {"CITADELLE_CORPUS": str(corpus), "CITADELLE_INDEX": str(index)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 -- this interpreter, with options of ours
             [sys.executable, "-m", "rag", "serve", "--port", str(port)],

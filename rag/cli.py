@@ -241,15 +241,22 @@ def doctor(index_folder: IndexOption = None, as_json: JsonOption = False) -> Non
 def serve(
     index_folder: IndexOption = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1 (default 8501).")
+        int | None, typer.Option(min=1, max=65535, help="Port of the page (default 8501).")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="IP", help="Address to serve on (default 127.0.0.1, this machine)."),
+    ] = None,
+    base_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Path to serve under, behind a proxy.")
     ] = None,
 ) -> None:
     """Prepare the encoder and the index, then serve the chat page until Ctrl-C."""
-    settings = load_settings(index=index_folder, port=port)
+    settings = load_settings(index=index_folder, port=port, address=address, base_path=base_path)
     page = Path(__file__).resolve().parent.parent / "app.py"
     if not page.is_file():
         raise CitadelleError(f"The page {page} is missing; run citadelle from its checkout.")
-    _check_port(settings.port)
+    _check_port(settings.address, settings.port)
     try:
         _open(index_folder, update=True)
     except CitadelleError as error:
@@ -257,15 +264,21 @@ def serve(
         _err().print(Text(str(error), style="yellow"))
     os.environ["CITADELLE_INDEX"] = str(settings.index)
     os.environ["CITADELLE_PORT"] = str(settings.port)
-    _out().print(Text(f"Citadelle is at http://127.0.0.1:{settings.port} (Ctrl-C stops it)."))
+    host = f"[{settings.address}]" if ":" in settings.address else settings.address
+    where = f"http://{host}:{settings.port}{settings.base_path and f'/{settings.base_path}'}"
+    _out().print(Text(f"Citadelle is at {where} (Ctrl-C stops it)."))
     sys.stdout.flush()
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     options = {
-        "server.address": "127.0.0.1",
+        "server.address": settings.address,
         "server.port": str(settings.port),
+        "server.baseUrlPath": settings.base_path,
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
+        # Or Streamlit asks a server elsewhere which address this machine has.
+        "browser.serverAddress": "localhost",
+        "logger.hideWelcomeMessage": "true",
     }
     command += [f"--{name}={value}" for name, value in options.items()]
     # Replacing this process frees the memory of the preparation and passes Ctrl-C on.
@@ -336,7 +349,8 @@ def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] 
         out.print(Text(f"[{citation.key}] {where} ({place})", style="dim"))
     if answer.abstained and answer.passages:
         tongue = answer.language
-        out.print(Text(NEAREST[citadelle.settings.language if tongue == "unknown" else tongue]))
+        fallback = citadelle.settings.fallback_language
+        out.print(Text(NEAREST[fallback if tongue == "unknown" else tongue]))
         for passage in answer.passages[:3]:
             document = citadelle.document(passage.doc_id)
             plain = _plain(document, passage.start, passage.end)
@@ -458,14 +472,14 @@ def _open(index_folder: Path | None, *, update: bool = False) -> Citadelle:
         return Citadelle.open(index=index_folder, update=update, progress=progress)
 
 
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
+def _check_port(address: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError as error:
             raise CitadelleError(
-                f"Port {port} on 127.0.0.1 is not free ({error.strerror}); stop what uses it or "
+                f"Port {port} on {address} is not free ({error.strerror}); stop what uses it or "
                 "give another with --port."
             ) from error
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -35,6 +37,10 @@ NO_READER = "none"
 
 # What changes the content of an index; everything else may change without rebuilding it.
 _INDEX_FIELDS = ("encoder", "chunk_tokens")
+
+
+# In a variable they stand one after the other, with commas between them.
+Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -89,15 +95,70 @@ class Settings(BaseSettings):
     max_question_chars: int = Field(
         2000, ge=100, le=100_000, description="Longest question that is accepted, in characters."
     )
-    language: Literal["fr", "en", "nl"] = Field(
-        "fr", description="Language of the page, and of answers whose question's is not clear."
+    language: Literal["auto", "fr", "en", "nl"] = Field(
+        "auto",
+        description="Language of the page at the start, and of answers whose question's is not "
+        "clear; 'auto' takes the browser's for the page, and French for such answers.",
     )
-    port: int = Field(8501, ge=1, le=65535, description="Port of the page, on 127.0.0.1.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the page.")
+    address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address on which the page is served; any but 127.0.0.1 lets other machines "
+        "ask.",
+    )
+    base_path: str = Field(
+        "",
+        pattern=r"^/?[\w.~-]*(/[\w.~-]+)*/?$",
+        description="Path under which the page is served, such as 'citadelle' behind a proxy "
+        "that serves other things too.",
+    )
+    hosts: Names = Field(
+        (),
+        description="Names by which browsers reach the page; without them, localhost and "
+        "addresses in figures only.",
+    )
+    login: bool = Field(
+        False,
+        description="Show nothing before a visitor logged in, with the provider in the file "
+        ".streamlit/secrets.toml.",
+    )
+    allowed_users: Names = Field(
+        (),
+        description="E-mail addresses, or domains such as '@example.org', that may log in; empty "
+        "lets in everyone whom the provider knows.",
+    )
 
     @field_validator("corpus", "index", "data", "cache")
     @classmethod
     def _expand(cls, path: Path) -> Path:
         return path.expanduser()
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        return str(ipaddress.ip_address(address))
+
+    @field_validator("base_path")
+    @classmethod
+    def _strip(cls, path: str) -> str:
+        return path.strip("/")
+
+    @field_validator("hosts", "allowed_users", mode="before")
+    @classmethod
+    def _split(cls, names: Any) -> Any:
+        if isinstance(names, str):
+            return tuple(filter(None, map(str.strip, names.split(","))))
+        return names
+
+    @field_validator("allowed_users")
+    @classmethod
+    def _need_login(cls, users: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if users and not info.data.get("login", True):
+            raise ValueError("nobody is kept out without login = true")
+        if any("@" not in user for user in users):
+            raise ValueError("should hold addresses, or domains with an @ before them")
+        return users
 
     @classmethod
     def settings_customise_sources(
@@ -109,6 +170,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def fallback_language(self) -> Literal["fr", "en", "nl"]:
+        """Return the language of answers whose question's is not clear."""
+        return "fr" if self.language == "auto" else self.language
 
     def fingerprint(self) -> str:
         """Return 12 hexadecimal digits that change when an index must be rebuilt."""

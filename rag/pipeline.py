@@ -301,7 +301,7 @@ class Citadelle:
             focus=_focus(heard.asked, bare_question(question)),
         )
         threshold = self.settings.abstain_below if abstain_below is None else abstain_below
-        composer = Composer(self.settings.language, threshold)
+        composer = Composer(self.settings.fallback_language, threshold)
         answer = composer.compose(question.strip(), heard.language, reading, live.index.documents)
         return replace(answer, understood=heard.asked) if heard.carried else answer
 
@@ -315,7 +315,7 @@ class Citadelle:
             return ()
         live = self._live
         unknown = live.index.lexical.unknown_words(bare_question(answer.question), answer.language)
-        tongue = self.settings.language if answer.language == "unknown" else answer.language
+        tongue = self.settings.fallback_language if answer.language == "unknown" else answer.language
         searched = len(_searched(live, filters))
         return hints(tongue, unknown, searched, len(live.index.documents))
 

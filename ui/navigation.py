@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from html import escape
+from typing import Literal
 
 import streamlit as st
+
+from ui.scripts import BRING, run_script
 
 __all__ = ["View", "arrive", "bring", "turn_page"]
 
 View = Literal["questions", "documents", "evaluation"]
-
-_SCRIPT: Final = (
-    "setTimeout(() => document.getElementById('{anchor}')?.scrollIntoView(), 50); "
-    "innerWidth < 768 && document.querySelector('[data-testid=stSidebar][data-collapsed=false] "
-    "[data-testid=stSidebarCollapseButton] button')?.click()"
-)
 
 
 def turn_page(view: View | None = None, reading: str = "") -> None:
@@ -33,12 +30,8 @@ def arrive() -> None:
 def bring(anchor: str, occasion: str, said: str = "") -> None:
     """Scroll to an anchor, and tell screen readers what is `said`.
 
-    On a phone, where the side bar covers the page, close it as well. Anchor and
-    occasion are words of ours; the occasion is there because a script that did not
-    change does not run again.
+    On a phone, where the side bar covers the page, close it as well. The occasion is
+    there because a script that did not change does not run again.
     """
-    st.html(
-        f'<div class="cit-unseen" role="alert">{said}</div>'
-        f"<script>/* {occasion} */ {_SCRIPT.format(anchor=anchor)}</script>",
-        unsafe_allow_javascript=True,
-    )
+    unseen = f'<div class="cit-unseen" role="alert">{escape(said)}</div>'
+    run_script(BRING, unseen, anchor=anchor, occasion=occasion)

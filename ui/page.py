@@ -15,9 +15,12 @@ from ui.documents import draw_documents
 from ui.engine import Engine, Opening, Progress
 from ui.evaluation import draw_evaluation
 from ui.history import draw_history, draw_history_notices, recall
+from ui.languages import first_language, keep_language
+from ui.login import draw_logout, let_in
 from ui.navigation import View, turn_page
 from ui.questions import draw_questions, new_conversation
 from ui.rendering import notice_html
+from ui.scripts import SPEAK, run_script
 from ui.texts import LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts
 
 __all__ = ["main"]
@@ -31,8 +34,12 @@ def main() -> None:
     st.set_page_config("Citadelle", page_icon=str(_HERE / "icon.svg"), layout="centered")
     st.html(_HERE / "style.css")
     state = st.session_state
-    state.setdefault("language", _configured_language())
+    if "language" not in state:
+        state.language = first_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
+    run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
+    if not let_in(texts):
+        return
     recall(texts)
     view, history = _sidebar(texts)
     engine = _opened(texts)
@@ -52,13 +59,6 @@ def main() -> None:
         "evaluation": draw_evaluation,
     }
     draw[view](engine, texts)
-
-
-def _configured_language() -> InterfaceLanguage:
-    try:
-        return load_settings().language
-    except CitadelleError:
-        return "fr"  # Opening the engine will say what is wrong with the settings.
 
 
 def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
@@ -101,13 +101,10 @@ def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
             key="language",
             required=True,
             width="stretch",
+            on_change=keep_language,
         )
-        # Streamlit says that every page is in English, which screen readers then speak.
-        st.html(
-            f'<div class="cit-footnote">{texts.footnote}</div>'
-            f"<script>document.documentElement.lang = '{st.session_state.language}'</script>",
-            unsafe_allow_javascript=True,
-        )
+        draw_logout(texts)
+        st.html(f'<div class="cit-footnote">{texts.footnote}</div>')
     return cast(View, view), history
 
 

@@ -192,6 +192,13 @@ class Texts:
     skipped_one: str
     skipped_many: str
     footnote: str
+    login_title: str
+    login_help: str
+    login: str
+    login_refused: str
+    login_impossible: str
+    logged_in: str
+    logout: str
 
     def name_of(self, language: str) -> str:
         """Return the name of a document's language."""
@@ -389,6 +396,15 @@ _FRENCH = typeset(
         skipped_one="1 document n’a pas pu être lu",
         skipped_many="{count} documents n’ont pas pu être lus",
         footnote="Tout se passe sur cet ordinateur.",
+        login_title="Connexion",
+        login_help="Ces documents sont réservés : connectez-vous pour les interroger.",
+        login="Se connecter",
+        login_refused="Vous êtes connecté en tant que {name}, et ce compte n’a pas accès à ces "
+        "documents. Demandez l’accès à la personne qui gère Citadelle, ou déconnectez-vous pour "
+        "prendre un autre compte.",
+        login_impossible="Personne ne peut se connecter pour l’instant.",
+        logged_in="Connecté en tant que {name}",
+        logout="Se déconnecter",
     )
 )
 
@@ -538,6 +554,14 @@ _ENGLISH = Texts(
     skipped_one="1 document could not be read",
     skipped_many="{count} documents could not be read",
     footnote="Everything happens on this computer.",
+    login_title="Log in",
+    login_help="These documents are not for everyone: log in to ask them.",
+    login="Log in",
+    login_refused="You are logged in as {name}, and this account may not see these documents. "
+    "Ask whoever runs Citadelle for access, or log out to use another account.",
+    login_impossible="Nobody can log in right now.",
+    logged_in="Logged in as {name}",
+    logout="Log out",
 )
 
 _DUTCH = Texts(
@@ -687,6 +711,15 @@ _DUTCH = Texts(
     skipped_one="1 document kon niet worden gelezen",
     skipped_many="{count} documenten konden niet worden gelezen",
     footnote="Alles gebeurt op deze computer.",
+    login_title="Aanmelden",
+    login_help="Deze documenten zijn niet voor iedereen: meld u aan om ze te bevragen.",
+    login="Aanmelden",
+    login_refused="U bent aangemeld als {name}, en dit account heeft geen toegang tot deze "
+    "documenten. Vraag toegang aan wie Citadelle beheert, of meld u af om een ander account te "
+    "gebruiken.",
+    login_impossible="Niemand kan zich op dit moment aanmelden.",
+    logged_in="Aangemeld als {name}",
+    logout="Afmelden",
 )
 
 TEXTS: Final[dict[InterfaceLanguage, Texts]] = {"fr": _FRENCH, "en": _ENGLISH, "nl": _DUTCH}

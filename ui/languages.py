@@ -1,0 +1,38 @@
+"""The language that the page speaks: the visitor's choice, or the settings', or the browser's."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import streamlit as st
+
+from rag.config import load_settings
+from rag.errors import CitadelleError
+from ui.texts import TEXTS, InterfaceLanguage
+
+__all__ = ["first_language", "keep_language"]
+
+# In the address, so that it is still there when the page is loaded again or bookmarked.
+_PARAMETER: Final = "lang"
+
+
+def first_language() -> InterfaceLanguage:
+    """Return the language to begin with."""
+    chosen = st.query_params.get(_PARAMETER, "")
+    # "nl-BE" is Dutch; what is neither of the three falls through to the settings' answer.
+    browsers = (st.context.locale or "").partition("-")[0].lower()
+    try:
+        settings = load_settings()
+    except CitadelleError:
+        configured, fallback = "auto", "fr"  # Opening the engine will say what is wrong.
+    else:
+        configured, fallback = settings.language, settings.fallback_language
+    for language in (chosen, configured, browsers):
+        if language in TEXTS:
+            return cast(InterfaceLanguage, language)
+    return cast(InterfaceLanguage, fallback)
+
+
+def keep_language() -> None:
+    """Keep the language that was just chosen in the address of the page."""
+    st.query_params[_PARAMETER] = st.session_state.language

@@ -8,6 +8,6 @@ if __name__ == "__main__":
     main()
 else:
     # Streamlit looks for this name, serves what it finds, and draws the page from this file.
-    from ui.server import guards
+    from ui.server import guards, opened
 
-    app = st.App(__file__, middleware=guards())
+    app = st.App(__file__, middleware=guards(), lifespan=opened)

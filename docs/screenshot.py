@@ -41,27 +41,35 @@ def find_chromium() -> str | None:
     return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
-@contextmanager
-def serving(corpus: Path, index: Path) -> Iterator[str]:
-    """Serve the page over a corpus, indexed into `index`, and give its address."""
+def free_port() -> int:
+    """Return a port that nothing on this machine uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    corpus: Path, index: Path, *, port: int = 0, path: str = "", folder: Path = ROOT
+) -> Iterator[str]:
+    """Serve the page over a corpus, indexed into `index`, from a folder; give its address."""
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}{path}"
     # A browser without a person has the language of its maker.
     environment = {"CITADELLE_LANGUAGE": "fr"} | os.environ
     environment |= {"CITADELLE_CORPUS": str(corpus), "CITADELLE_INDEX": str(index)}
+    environment["PYTHONPATH"] = str(ROOT)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 -- this interpreter, with options of ours
-            [sys.executable, "-m", "rag", "serve", "--port", str(port)],
-            cwd=ROOT,
+            [sys.executable, "-m", "rag", "serve", "--port", str(port), "--base-path", path],
+            cwd=folder,
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
             deadline = time.monotonic() + _START_SECONDS
-            while not _healthy(port):
+            while not _healthy(port, path):
                 if process.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
                     raise RuntimeError(f"The page did not start:\n{log.read().decode()}")
@@ -76,10 +84,10 @@ def serving(corpus: Path, index: Path) -> Iterator[str]:
                 process.wait()
 
 
-def _healthy(port: int) -> bool:
+def _healthy(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/_stcore/health")
+        connection.request("GET", f"{path}/_stcore/health")
         return connection.getresponse().status == 200
     except OSError:
         return False

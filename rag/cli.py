@@ -258,7 +258,8 @@ def serve(
         raise CitadelleError(f"The page {page} is missing; run citadelle from its checkout.")
     _check_port(settings.address, settings.port)
     try:
-        _open(index_folder, update=True)
+        if not _is_current(settings.index):
+            _open(index_folder, update=True)
     except CitadelleError as error:
         # The page says the same and stays useful: documents can be added while it runs.
         _err().print(Text(str(error), style="yellow"))
@@ -470,6 +471,14 @@ def _open(index_folder: Path | None, *, update: bool = False) -> Citadelle:
 
     with _progress() as progress:
         return Citadelle.open(index=index_folder, update=update, progress=progress)
+
+
+def _is_current(index_folder: Path) -> bool:
+    """Tell, without the encoder, whether an index is there that agrees with its documents."""
+    from rag.index import current_generation, is_stale, read_manifest
+
+    generation = current_generation(index_folder)
+    return generation is not None and not is_stale(read_manifest(generation))
 
 
 def _check_port(address: str, port: int) -> None:

@@ -315,7 +315,9 @@ class Citadelle:
             return ()
         live = self._live
         unknown = live.index.lexical.unknown_words(bare_question(answer.question), answer.language)
-        tongue = self.settings.fallback_language if answer.language == "unknown" else answer.language
+        tongue = (
+            self.settings.fallback_language if answer.language == "unknown" else answer.language
+        )
         searched = len(_searched(live, filters))
         return hints(tongue, unknown, searched, len(live.index.documents))
 

@@ -530,6 +530,7 @@ def test_serve_prepares_then_hands_over_to_the_page(
     assert command[1:5] == ["-m", "streamlit", "run", str(ROOT / "app.py")]
     assert {
         "--server.address=127.0.0.1",
+        "--server.baseUrlPath=",
         f"--server.port={free_port}",
         "--browser.gatherUsageStats=false",
     } <= set(command)

@@ -12,7 +12,8 @@ def test_defaults() -> None:
     settings = load_settings()
     assert settings.encoder == "bundled"
     assert settings.corpus == Path("corpus")
-    assert settings.language == "fr"
+    assert (settings.language, settings.fallback_language) == ("auto", "fr")
+    assert (settings.address, settings.login) == ("127.0.0.1", False)
 
 
 def test_file_then_environment_then_arguments(
@@ -31,6 +32,11 @@ def test_file_then_environment_then_arguments(
         ({"chunk_tokens": 1}, "chunk_tokens"),
         ({"chunk_tokens": 1000}, "chunk_tokens"),
         ({"language": "de"}, "language"),
+        ({"address": "here"}, "address"),
+        ({"base_path": "a b"}, "base_path"),
+        ({"base_path": "//evil.example"}, "base_path"),
+        ({"allowed_users": "@example.org"}, "allowed_users.*login"),
+        ({"login": True, "allowed_users": "example.org"}, "allowed_users.*@"),
         ({"chunk_token": 100}, "Unknown setting 'chunk_token'"),
     ],
 )
@@ -54,6 +60,18 @@ def test_unknown_keys_of_file_and_environment_are_refused(
     Path("citadelle.toml").write_text("port = = 1\n")
     with pytest.raises(ConfigurationError, match=r"citadelle\.toml is not valid TOML"):
         load_settings()
+
+
+def test_names_are_parted_by_commas_in_variables_and_are_lists_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("citadelle.toml").write_text('login = true\nallowed_users = ["@example.org"]\n')
+    monkeypatch.setenv("CITADELLE_HOSTS", "docs.example.org, wiki.example.org,")
+    settings = load_settings(base_path="/citadelle/")
+    assert settings.allowed_users == ("@example.org",)
+    assert settings.hosts == ("docs.example.org", "wiki.example.org")
+    assert settings.base_path == "citadelle"
 
 
 def test_the_fingerprint_follows_what_changes_an_index() -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import streamlit as st
+
 from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
 
-__all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine"]
+__all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine", "opening"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +75,12 @@ class Engine(Protocol):
 
 
 def open_engine(progress: ProgressCallback) -> Engine:
-    """Open the engine with the settings in force; index the documents if needed."""
+    """Open the engine with the settings in force; bring its index in step with the documents."""
     # Imported here because the models' libraries take seconds to load, and the page can be
     # drawn, and show how far things are, without them.
     from rag import Citadelle
 
-    return Citadelle.open(progress=progress)
+    return Citadelle.open(update=True, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +125,10 @@ class Opening:
 
     def _report(self, stage: str, done: int, total: int) -> None:
         self.progress = Progress(stage, done, total)
+
+
+@st.cache_resource(show_spinner=False)
+def opening() -> Opening:
+    """Return the one opening that the server begins and every visitor watches."""
+    # Looked up at the call, so that whoever replaces it is obeyed.
+    return Opening(lambda progress: open_engine(progress))

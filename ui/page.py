@@ -12,7 +12,7 @@ from rag.config import load_settings
 from rag.errors import CitadelleError, IndexMissing, NothingToIndex
 from ui import engine as engines
 from ui.documents import draw_documents
-from ui.engine import Engine, Opening, Progress
+from ui.engine import Engine, Progress
 from ui.evaluation import draw_evaluation
 from ui.history import draw_history, draw_history_notices, recall
 from ui.languages import first_language, keep_language
@@ -111,15 +111,9 @@ def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
 # --- Opening the engine -------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner=False)
-def _opening() -> Opening:
-    # Looked up at the call, so that whoever replaces it is obeyed.
-    return Opening(lambda progress: engines.open_engine(progress))
-
-
 def _opened(texts: Texts) -> Engine | None:
     """Return the engine; show how far it is meanwhile, and what to do if it cannot open."""
-    opening = _opening()
+    opening = engines.opening()
     place = st.empty()
     with place.container():
         st.html(f'<h1 class="cit-h1">{texts.opening}</h1>')
@@ -131,7 +125,7 @@ def _opened(texts: Texts) -> Engine | None:
     if opening.engine is not None:
         return opening.engine
     # What failed is not kept: the next run, by anyone, tries again.
-    _opening.clear()
+    engines.opening.clear()
     _draw_failure(opening.error, texts)
     return None
 

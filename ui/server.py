@@ -6,13 +6,15 @@ address on the internet when another site asks it something.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,10 +25,13 @@ from starlette.websockets import WebSocketClose
 
 from rag.config import load_settings
 from rag.errors import CitadelleError
+from ui.engine import opening
 from ui.scripts import SCRIPTS
 
-__all__ = ["HEADERS", "Guard", "guards", "policy"]
+__all__ = ["HEADERS", "Guard", "guards", "opened", "policy"]
 
+# With an index at hand the engine opens within this; otherwise the page shows how far it is.
+_PATIENCE_SECONDS: Final = 20.0
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 # Nothing of this is used by the page, whatever comes to stand in it.
 _REFUSED_FEATURES: Final = (
@@ -57,8 +62,9 @@ def policy(scripts: Iterable[str]) -> str:
         (
             "default-src 'self'",
             # Streamlit makes the scripts of its components into blobs; only a script that
-            # runs already can make one.
-            f"script-src 'self' blob: {allowed}",
+            # runs already can make one. Its numbers of 64 bits are multiplied by a few bytes of
+            # WebAssembly.
+            f"script-src 'self' blob: 'wasm-unsafe-eval' {allowed}",
             # Streamlit writes its styles into the page.
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
@@ -169,3 +175,10 @@ def guards() -> list[Middleware]:
     except CitadelleError:
         hosts = ()  # The page says what is wrong with the settings.
     return [Middleware(Guard, hosts=hosts)]
+
+
+@asynccontextmanager
+async def opened(_: Any) -> AsyncIterator[None]:
+    """Open the engine with the server, so that the first visitor need not wait for it."""
+    await asyncio.to_thread(opening().wait, _PATIENCE_SECONDS)
+    yield

@@ -33,18 +33,18 @@ from rag.types import (
 )
 from tests.conftest import ROOT
 from ui.engine import ProgressCallback
+from ui.scripts import SCRIPTS
 
 NOTE = "note.md"
 HOSTILE = (
     '<script>alert(1)</script> <img src=x onerror="alert(2)"> ![x](http://example.org/x.png) '
     '[a](javascript:alert(3)) $x^2$ :material/home: :red[rouge] </mark></section> & "guillemets"'
 )
-# All that the page's scripts may hold of their own: an anchor and an occasion, a language.
+# All that may stand around the page's scripts: an anchor and an occasion, a language.
 OWN_SCRIPT = re.compile(
-    r"<div class=\"cit-(?:unseen\" role=\"alert|footnote)\">[\w .’]*</div><script>"
-    r"(?:/\* [\w ]+ \*/ setTimeout\(\(\) => document\.getElementById\('[a-z\d-]+'\)"
-    r"\?\.scrollIntoView\(\), 50\); innerWidth < 768 [^<]*\.click\(\)"
-    r"|document\.documentElement\.lang = '(?:fr|en|nl)')</script>"
+    r"<div class=\"cit-unseen\"(?: role=\"alert\")?>[\w .’]*</div>"
+    r"<script(?: data-anchor=\"[a-z\d-]+\" data-occasion=\"[\w ]+\"| data-language=\"(?:fr|en|nl)\")>"
+    rf"(?:{'|'.join(map(re.escape, SCRIPTS))})</script>"
 )
 
 # Canonical text with Markdown marks; the plain text is the same without "# " and "**".

@@ -69,6 +69,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_corpus(folder / "corpus")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CITADELLE_DATA", str(folder / "data"))
+        patch.setenv("CITADELLE_READER", "none")
         patch.setenv("CITADELLE_ABSTAIN_BELOW", "0")
         with serving(folder / "corpus", folder / "index") as address:
             yield address

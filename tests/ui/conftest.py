@@ -43,7 +43,8 @@ HOSTILE = (
 # All that may stand around the page's scripts: an anchor and an occasion, a language.
 OWN_SCRIPT = re.compile(
     r"<div class=\"cit-unseen\"(?: role=\"alert\")?>[\w .’]*</div>"
-    r"<script(?: data-anchor=\"[a-z\d-]+\" data-occasion=\"[\w ]+\"| data-language=\"(?:fr|en|nl)\")>"
+    r"<script(?: data-anchor=\"[a-z\d-]+\" data-occasion=\"[\w ]+\""
+    r"| data-language=\"(?:fr|en|nl)\")>"
     rf"(?:{'|'.join(map(re.escape, SCRIPTS))})</script>"
 )
 

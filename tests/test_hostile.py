@@ -213,7 +213,7 @@ def test_every_view_works_within_its_policy(page: sync_api.Page) -> None:
     page.locator(".cit-notice-error").wait_for(timeout=PATIENCE)
     check_drawn(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="JSON").click()
+        page.get_by_role("button", name="(JSON)").click()
     assert Path(download.value.path()).stat().st_size > 1000
 
 

@@ -30,7 +30,7 @@ def first_language() -> InterfaceLanguage:
     for language in (chosen, configured, browsers):
         if language in TEXTS:
             return cast(InterfaceLanguage, language)
-    return cast(InterfaceLanguage, fallback)
+    return fallback
 
 
 def keep_language() -> None:

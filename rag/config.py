@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
     base_path: str = Field(
         "",
-        pattern=r"^/?[\w.~-]*(/[\w.~-]+)*/?$",
+        pattern=r"^/?([\w.~-]+(/[\w.~-]+)*/?)?$",
         description="Path under which the page is served, such as 'citadelle' behind a proxy "
         "that serves other things too.",
     )

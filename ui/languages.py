@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 import streamlit as st
 
@@ -21,15 +21,17 @@ def first_language() -> InterfaceLanguage:
     chosen = st.query_params.get(_PARAMETER, "")
     # "nl-BE" is Dutch; what is neither of the three falls through to the settings' answer.
     browsers = (st.context.locale or "").partition("-")[0].lower()
+    configured: str = "auto"
+    fallback: InterfaceLanguage = "fr"
     try:
         settings = load_settings()
     except CitadelleError:
-        configured, fallback = "auto", "fr"  # Opening the engine will say what is wrong.
+        pass  # Opening the engine will say what is wrong.
     else:
         configured, fallback = settings.language, settings.fallback_language
     for language in (chosen, configured, browsers):
         if language in TEXTS:
-            return cast(InterfaceLanguage, language)
+            return language
     return fallback
 
 

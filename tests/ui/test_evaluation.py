@@ -137,7 +137,7 @@ def test_an_evaluation_ends_in_figures_a_page_and_a_file(start: Start, data: Pat
     assert page.selectbox(key="shown").value == str(saved)
     # What was waited for is brought into view, and said.
     (script,) = (e.value for e in page.html if "evaluated 1" in e.value)
-    assert FR.finished in script and "'results'" in script
+    assert FR.finished in script and 'data-anchor="results"' in script
     # Every figure is explained.
     assert all(metric.help for metric in page.metric)
 

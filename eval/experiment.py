@@ -27,7 +27,9 @@ from eval.verbatim import locate, plain_quote
 from rag import Citadelle, __version__
 from rag.config import Settings
 from rag.errors import CitadelleError, DatasetError
+from rag.language import detect
 from rag.types import Answer, Document, Ranking, ScoredChunk, Source
+from rag.writing import Event, Notice, Sentence
 
 __all__ = ["QuoteError", "System", "configuration", "measure", "open_system"]
 
@@ -66,6 +68,8 @@ class System(Protocol):
 
     def ask(self, question: str, *, history: Sequence[str] = ()) -> Answer: ...
 
+    def stream(self, question: str, *, history: Sequence[str] = ()) -> Iterator[Event]: ...
+
     def answer(
         self,
         question: str,
@@ -90,10 +94,16 @@ class System(Protocol):
 
 
 def open_system(
-    corpus: Path, index: Path, progress: Callable[[str, int, int], None] | None = None
+    corpus: Path,
+    index: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+    llm: str = "",
 ) -> AbstractContextManager[System]:
-    """Open Citadelle over a corpus, indexing what is not indexed yet."""
-    return Citadelle.open(corpus=corpus, index=index, progress=progress)
+    """Open Citadelle over a corpus, indexing what is not indexed yet.
+
+    Only the `llm` given here writes answers: figures must not change with a setting.
+    """
+    return Citadelle.open(corpus=corpus, index=index, progress=progress, llm=llm)
 
 
 def measure(
@@ -227,13 +237,13 @@ def _examine(system: System, expected: _Expected, documents: _Documents) -> dict
     """Ask one question and return the record of the item."""
     item = expected.item
     history = list(item.history)
-    answer = withheld = reading = None
+    answer = withheld = reading = written = None
     ranking = Ranking(item.question, ())
     passages: Sequence[ScoredChunk] = ()
     error = ""
     # Asking comes first: what searching leaves in caches must not flatter the latency.
     try:
-        answer = system.ask(item.question, history=history)
+        answer, written = _ask(system, item.question, history)
         ranking = system.search(item.question, k=SEARCH_DEPTH, history=history)
         if item.answerable:
             passages = _gold_passages(system, expected, documents)
@@ -289,6 +299,7 @@ def _examine(system: System, expected: _Expected, documents: _Documents) -> dict
         "groups_said": _groups_said(expected, answer),
         "scores": scores,
         "given": given_record,
+        **({"written": written} if written is not None else {}),
         "ranking": [
             {
                 "chunk_id": hit.chunk.chunk_id,
@@ -301,6 +312,31 @@ def _examine(system: System, expected: _Expected, documents: _Documents) -> dict
         ],
     }
     return {**record, "stage": _stage(record, len(item.wanted))}
+
+
+def _ask(
+    system: System, question: str, history: Sequence[str]
+) -> tuple[Answer, dict[str, Any] | None]:
+    """Return the answer, and what its language model did; None where it was not asked."""
+    if not system.settings.llm:
+        return system.ask(question, history=history), None
+    events = list(system.stream(question, history=history))
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    if "write_ms" not in answer.timings:
+        # Nothing was found, or nothing was asked.
+        return answer, None
+    shown = [event for event in events if isinstance(event, Sentence)]
+    text = _unmarked(answer) if shown else ""
+    return answer, {
+        "sentences": len(shown),
+        "repaired": sum(sentence.repaired for sentence in shown),
+        "removed": len(answer.removed),
+        "right_language": detect(text) in (answer.language, "unknown") if shown else None,
+        "fell_back": not shown,
+        "notices": [event.kind for event in events if isinstance(event, Notice)],
+        "first_sentence_ms": answer.timings.get("first_sentence_ms"),
+    }
 
 
 def _plain(documents: _Documents, hit: ScoredChunk) -> str:
@@ -477,3 +513,5 @@ def _sources_sha256() -> str:
 def _sources(root: Path) -> Iterator[Path]:
     for package in ("rag", "eval"):
         yield from sorted((root / package).rglob("*.py"))
+    # What a language model is told moves the figures as code does.
+    yield from sorted((root / "rag" / "prompts").glob("*.md"))

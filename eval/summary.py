@@ -43,6 +43,16 @@ STAGES = (
 )
 # By whether it abstained, for questions that have no answer in the documents.
 ABSTENTION_STAGES = {True: "rightly_abstained", False: "wrongly_answered"}
+# Of the sentences that a language model wrote, and of the answers that it was asked for; only
+# where there was one.
+WRITTEN = (
+    "sentences_verified",
+    "sentences_repaired",
+    "sentences_removed",
+    "right_language",
+    "fell_back",
+    "first_sentence_p50_ms",
+)
 _MATRIX_MEASURES = ("R@1", "R@5", "answer_recall", "citation_precision")
 
 
@@ -129,6 +139,36 @@ def _latencies(records: Sequence[Record]) -> list[float]:
     ]
 
 
+def _written(records: Sequence[Record]) -> dict[str, tuple[float | None, int]]:
+    """Return what a language model did as (figure, how many it is taken over).
+
+    The shares of sentences are over all that it wrote and that were checked: those that stood
+    as they were, those whose marker was replaced, those that were taken away.
+    """
+    asked = [record["written"] for record in records if record.get("written")]
+    if not asked:
+        return {}
+    shown, repaired, removed = (
+        sum(written[name] for written in asked) for name in ("sentences", "repaired", "removed")
+    )
+    wrote = shown + removed
+    languages = [w["right_language"] for w in asked if w["right_language"] is not None]
+    firsts = [w["first_sentence_ms"] for w in asked if w["first_sentence_ms"] is not None]
+
+    def share(part: int) -> tuple[float | None, int]:
+        return (part / wrote if wrote else None), wrote
+
+    figures = (
+        share(shown - repaired),
+        share(repaired),
+        share(removed),
+        (statistics.mean(languages), len(languages)),
+        (statistics.mean([float(w["fell_back"]) for w in asked]), len(asked)),
+        (statistics.percentile(firsts, 50), len(firsts)),
+    )
+    return dict(zip(WRITTEN, figures, strict=True))
+
+
 def _counts(records: Sequence[Record]) -> dict[str, Any]:
     """Count the items and, in `measured`, how many each figure is taken over.
 
@@ -148,6 +188,7 @@ def _counts(records: Sequence[Record]) -> dict[str, Any]:
         "ECE": len(records),
     }
     measured |= dict.fromkeys(LATENCIES, len(_latencies(records)))
+    measured |= {name: count for name, (_, count) in _written(records).items()}
     return {
         "items": len(records),
         "answerable": answerable,
@@ -172,6 +213,7 @@ def _figures(records: Sequence[Record]) -> Figures:
     figures |= measures.abstention(_abstentions(records))
     figures["AURC"] = measures.aurc(points(records))
     figures["ECE"] = measures.expected_calibration_error(points(records))
+    figures |= {name: value for name, (value, _) in _written(records).items()}
     latencies = _latencies(records)
     return figures | {
         name: statistics.percentile(latencies, percent) for name, percent in LATENCIES.items()

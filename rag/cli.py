@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -23,13 +23,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from rag.config import NO_READER, load_settings
+from rag.config import NO_READER, Settings, load_settings
 from rag.errors import CitadelleError
 
 if TYPE_CHECKING:
+    from rag.encoder import Encoder
     from rag.pipeline import Citadelle
     from rag.retrieval import Explanation
     from rag.types import Answer, Document, Ranking, ScoredChunk
+    from rag.writing import Event
 
 __all__ = ["app", "main"]
 
@@ -68,6 +70,16 @@ HistoryOption = Annotated[
 ]
 QuestionArgument = Annotated[
     str, typer.Argument(metavar="QUESTION", help="The question, in French, English or Dutch.")
+]
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--llm",
+        metavar="PROVIDER:MODEL",
+        help="Language model that writes the answer, such as ollama:qwen3:8b.",
+    ),
 ]
 
 
@@ -113,16 +125,34 @@ def ask(
     history: HistoryOption = None,
     filters: FilterOption = None,
     index_folder: IndexOption = None,
+    llm: ModelOption = None,
+    no_llm: Annotated[
+        bool, typer.Option("--no-llm", help="Quote, though a language model is configured.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show the quotes below what the model wrote.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question, quoting the passages that it rests on."""
-    with _open(index_folder) as citadelle:
+    """Answer a question, quoting the passages that it rests on.
+
+    With a language model, each sentence is printed when the passages that it cites were found
+    to support it; where none is, the passages are quoted.
+    """
+    if no_llm and (llm or compare):
+        raise typer.BadParameter("it leaves nothing to write or to compare.", param_hint="--no-llm")
+    with _open(index_folder, llm="" if no_llm else llm) as citadelle:
         limits = _filters(filters)
-        answer = citadelle.ask(question, history=history or [], filters=limits)
         if as_json:
-            _print_json(answer.to_dict())
-        else:
-            _print_answer(answer, citadelle, limits)
+            _print_json(citadelle.ask(question, history=history or [], filters=limits).to_dict())
+            return
+        with closing(citadelle.stream(question, history or [], limits)) as events:
+            answer = _print_events(events)
+        _print_answer(answer, citadelle, limits)
+        if compare and answer.mode == "written":
+            _out().print()
+            quoting = citadelle.ask(question, history or [], limits, written=False)
+            _print_answer(quoting, citadelle, limits)
 
 
 @app.command()
@@ -328,6 +358,30 @@ def _print_json(value: Any) -> None:
     _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def _print_events(events: Iterator[Event]) -> Answer:
+    """Print each sentence of a language model when it comes; return the answer."""
+    from rag.types import Answer
+    from rag.writing import Notice, Sentence
+
+    out = _out()
+    begun = False
+    for event in events:
+        if isinstance(event, Answer):
+            if begun:
+                out.print()
+            return event
+        if isinstance(event, Sentence):
+            out.print(Text(event.before + event.text), end="", soft_wrap=True)
+            begun = True
+        elif isinstance(event, Notice):
+            if begun:
+                out.print()
+            begun = False
+            words = f"{event.text} ({event.detail})" if event.detail else event.text
+            _err().print(Text(words, style="yellow"), soft_wrap=True)
+    raise AssertionError("answering ended without an answer")
+
+
 def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] | None) -> None:
     from rag.answering import NEAREST
 
@@ -335,10 +389,12 @@ def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] 
     if answer.understood:
         out.print(Text(f"Understood as: {answer.understood}", style="dim"))
         out.print()
-    body = Text(answer.text)
-    if answer.short_answer:
-        body.highlight_words([answer.short_answer], style="bold")
-    out.print(body)
+    # What a model wrote was printed while it came.
+    if answer.mode != "written":
+        body = Text(answer.text)
+        if answer.short_answer:
+            body.highlight_words([answer.short_answer], style="bold")
+        out.print(body)
     for hint in citadelle.hints(answer, filters):
         out.print(Text(f"- {hint}"))
     if answer.citations or answer.passages:
@@ -348,6 +404,12 @@ def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] 
         where = _where(document.title, citation.heading_path)
         place = f"{citation.doc_id}, {citation.start}-{citation.end}"
         out.print(Text(f"[{citation.key}] {where} ({place})", style="dim"))
+        if answer.mode == "written":
+            # The words are the model's; these are the document's.
+            plain = _plain(document, citation.start, citation.end)
+            out.print(Padding(Text(plain, style="dim"), (0, 0, 0, 4)))
+    for sentence in answer.removed:
+        out.print(Text(f"Taken away, not supported: {sentence}", style="dim strike"))
     if answer.abstained and answer.passages:
         tongue = answer.language
         fallback = citadelle.settings.fallback_language
@@ -466,11 +528,11 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def _open(index_folder: Path | None, *, update: bool = False) -> Citadelle:
+def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -> Citadelle:
     from rag.pipeline import Citadelle
 
     with _progress() as progress:
-        return Citadelle.open(index=index_folder, update=update, progress=progress)
+        return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
 
 
 def _is_current(index_folder: Path) -> bool:
@@ -547,3 +609,23 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
         "Quel est le sujet du premier chapitre ?"
     )
     yield "Answering", True, f"one question took {answer.timings['total_ms']:.0f} ms"
+    if settings.llm:
+        yield "Model", *_try_model(settings, encoder)
+
+
+def _try_model(settings: Settings, encoder: Encoder) -> tuple[bool, str]:
+    """Ask the language model something small: does it answer, how fast, and as it was asked?"""
+    from rag.verification import open_verifier
+    from rag.writing import open_writer
+
+    try:
+        writer = open_writer(settings, encoder, lambda: open_verifier(settings, encoder))
+        assert writer is not None
+        try:
+            probe = writer.probe()
+        finally:
+            writer.close()
+    except CitadelleError as error:
+        return False, str(error)
+    cites = "cites as asked" if probe.cites else "does not cite as asked, so little of it will show"
+    return probe.cites, f"{settings.llm}, one sentence took {probe.seconds:.1f} s, {cites}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,11 +22,13 @@ from pydantic_settings import (
 from rag.errors import ConfigurationError
 
 __all__ = [
+    "API_KEY_VARIABLE",
     "BUNDLED_ENCODER",
     "BUNDLED_READER",
     "NO_READER",
     "SETTINGS_FILE",
     "Settings",
+    "api_key",
     "load_settings",
 ]
 
@@ -34,9 +36,17 @@ SETTINGS_FILE = Path("citadelle.toml")
 BUNDLED_ENCODER = "bundled"
 BUNDLED_READER = "bundled"
 NO_READER = "none"
+# No setting: files of settings are shared, and settings are printed and kept with measurements.
+API_KEY_VARIABLE = "CITADELLE_LLM_API_KEY"
 
 # What changes the content of an index; everything else may change without rebuilding it.
 _INDEX_FIELDS = ("encoder", "chunk_tokens")
+
+# What a pattern asks for, in words.
+_FORMS = {
+    "llm": "should be 'provider:model', such as 'ollama:qwen3:8b'",
+    "llm_base_url": "should be an address such as 'http://127.0.0.1:8080/v1', without a key",
+}
 
 
 # In a variable they stand one after the other, with commas between them.
@@ -99,6 +109,44 @@ class Settings(BaseSettings):
         "auto",
         description="Language of the page at the start, and of answers whose question's is not "
         "clear; 'auto' takes the browser's for the page, and French for such answers.",
+    )
+    llm: str = Field(
+        "",
+        pattern=r"^$|^[a-z_]+:\S+$",
+        description="Language model that writes the answers, as 'provider:model', such as "
+        "'ollama:qwen3:8b'. Empty means none: answers are quotes.",
+    )
+    llm_base_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s@]+$",
+        description="Address of the model's server, such as 'http://127.0.0.1:8080/v1'. Empty "
+        "means that of the provider.",
+    )
+    llm_temperature: float = Field(
+        0.0, ge=0.0, le=2.0, description="How freely the model chooses its words; 0 is the least."
+    )
+    llm_first_seconds: float = Field(
+        20.0,
+        gt=0.0,
+        le=600.0,
+        description="Longest wait, in seconds, for the first sentence that stands the check; "
+        "then the passages are quoted instead.",
+    )
+    llm_timeout: float = Field(
+        120.0,
+        gt=0.0,
+        le=3600.0,
+        description="Longest time, in seconds, for a whole answer of the model; what stands by "
+        "then is kept.",
+    )
+    llm_context_tokens: int = Field(
+        8192,
+        ge=2048,
+        le=1_000_000,
+        description="Tokens that the model reads at once; passages that do not fit are left out.",
+    )
+    llm_max_sentences: int = Field(
+        6, ge=1, le=30, description="Most sentences that the model's answer may have."
     )
     port: int = Field(8501, ge=1, le=65535, description="Port of the page.")
     address: str = Field(
@@ -182,6 +230,12 @@ class Settings(BaseSettings):
         return hashlib.sha256(values.encode()).hexdigest()[:12]
 
 
+def api_key() -> SecretStr | None:
+    """Return the key of the language model's server, where the environment has one."""
+    value = os.environ.get(API_KEY_VARIABLE, "").strip()
+    return SecretStr(value) if value else None
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings in force; `overrides` that are None are ignored.
 
@@ -191,8 +245,10 @@ def load_settings(**overrides: Any) -> Settings:
     prefix = str(Settings.model_config["env_prefix"])
     for variable in os.environ:
         # A misspelt variable would otherwise be ignored without a word.
-        if variable.startswith(prefix) and (
-            variable[len(prefix) :].lower() not in Settings.model_fields
+        if (
+            variable.startswith(prefix)
+            and variable != API_KEY_VARIABLE
+            and (variable[len(prefix) :].lower() not in Settings.model_fields)
         ):
             raise ConfigurationError(f"Unknown variable {variable}; known settings are: {known}.")
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -203,9 +259,10 @@ def load_settings(**overrides: Any) -> Settings:
         name = ".".join(str(part) for part in first["loc"]) or "settings"
         if first["type"] == "extra_forbidden":
             raise ConfigurationError(f"Unknown setting '{name}'; known are: {known}.") from error
+        wrong = _FORMS.get(name, first["msg"].lower())
         raise ConfigurationError(
             f"Setting '{name}' (from an argument, CITADELLE_{name.upper()} or {SETTINGS_FILE}): "
-            f"{first['msg'].lower()}, not {first['input']!r}."
+            f"{wrong}, not {first['input']!r}."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{SETTINGS_FILE} is not valid TOML: {error}.") from error

@@ -9,6 +9,8 @@
     ├── EncoderError                the encoder's weights are missing, damaged or do not load
     ├── RerankerError               the cross-encoder of the second stage does not load
     ├── ReaderError                 the reader's weights are missing, damaged or do not load
+    ├── ModelError                  the language model cannot be opened, or does not answer
+    │   └── ModelSlow               it does not answer in time
     ├── IndexUnusable               the index cannot be used as it is
     │   ├── IndexMissing            there is none yet
     │   ├── IndexMismatch           it was made with another encoder or chunking
@@ -42,6 +44,8 @@ __all__ = [
     "IndexUnusable",
     "InvalidFilter",
     "InvalidQuestion",
+    "ModelError",
+    "ModelSlow",
     "NothingToIndex",
     "ReaderError",
     "RerankerError",
@@ -80,6 +84,14 @@ class RerankerError(CitadelleError):
 
 class ReaderError(CitadelleError):
     """Report that the reader's weights cannot be had."""
+
+
+class ModelError(CitadelleError):
+    """Report that the language model cannot be opened, or does not answer."""
+
+
+class ModelSlow(ModelError):
+    """Report that the language model does not answer in time."""
 
 
 class IndexUnusable(CitadelleError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,13 @@ from rag.config import Settings, load_settings
 from rag.conversation import standalone
 from rag.courtesies import bare_question, courtesy
 from rag.encoder import Encoder, Progress, open_encoder
-from rag.errors import DocumentNotFound, IndexDamaged, IndexMismatch, IndexMissing, InvalidQuestion
+from rag.errors import (
+    DocumentNotFound,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    InvalidQuestion,
+)
 from rag.evidence import Evidence
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
@@ -26,6 +33,8 @@ from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.span_model import open_span_reader
 from rag.types import Answer, Document, Facet, Language, Ranking, Skipped, Source, Turn
+from rag.verification import open_verifier
+from rag.writing import Event, Writer, open_writer
 
 __all__ = ["Citadelle", "open_stages"]
 
@@ -77,11 +86,13 @@ class Citadelle:
         index: Index,
         second: SecondStage | None = None,
         reading: ReaderStage | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self.settings = settings
         self.encoder = encoder
         self._second = second
         self._reading = reading
+        self._writer = writer
         self._lock = threading.Lock()
         self._retired: Index | None = None
         self._use(index)
@@ -105,6 +116,7 @@ class Citadelle:
         in_force = load_settings(corpus=corpus, index=index, **settings)
         encoder = open_encoder(in_force, progress)
         second, reading = open_stages(in_force, encoder)
+        writer = open_writer(in_force, encoder, lambda: open_verifier(in_force, encoder))
         update = update or corpus is not None
         try:
             opened = Index.open(in_force, encoder)
@@ -119,7 +131,7 @@ class Citadelle:
                 sources = paths or [Path(path) for path in opened.manifest["paths"]]
                 build_index(sources, in_force, encoder, progress)
                 opened = Index.open(in_force, encoder)
-        return cls(in_force, encoder, opened, second, reading)
+        return cls(in_force, encoder, opened, second, reading, writer)
 
     def __enter__(self) -> Citadelle:
         return self
@@ -133,7 +145,9 @@ class Citadelle:
         self.close()
 
     def close(self) -> None:
-        """Release the files of the index."""
+        """Release the files of the index, and stop what a model still writes."""
+        if self._writer is not None:
+            self._writer.close()
         for index in (self._retired, self._live.index):
             if index is not None:
                 index.close()
@@ -166,6 +180,11 @@ class Citadelle:
     def reader(self) -> str:
         """The name of what reads the passages, for the record of a measurement."""
         return self._live.reader.name
+
+    @property
+    def model(self) -> str:
+        """The name of the language model that writes the answers, empty where there is none."""
+        return self._writer.model.name if self._writer is not None else ""
 
     @property
     def retriever(self) -> HybridRetriever:
@@ -201,17 +220,66 @@ class Citadelle:
         history: Sequence[str | Turn] = (),
         filters: Filters | None = None,
         progress: Progress | None = None,
+        *,
+        written: bool = True,
     ) -> Answer:
         """Answer a question with citations, or abstain; reply to a courtesy.
 
         `history` holds earlier turns, oldest first; plain strings are earlier questions
-        of the user. `progress` is told when the search begins, `("search", 0, 0)`, and when
-        the passages that it found are read, `("read", 0, passages)`.
+        of the user. Where a language model is configured it writes the answer, unless
+        `written` is False. `progress` is told when the search begins, `("search", 0, 0)`, and
+        when the passages that it found are read, `("read", 0, passages)`.
         Raises `InvalidQuestion` and `InvalidFilter`.
         """
+        if not written:
+            return self._quoting(self._live, question, history, filters, progress)
+        events = self.stream(question, history, filters, progress)
+        (answer,) = (event for event in events if isinstance(event, Answer))
+        return answer
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[str | Turn] = (),
+        filters: Filters | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[Event, None, None]:
+        """Yield what happens while a question is answered, then the answer.
+
+        Without a language model that is the answer alone; with one, each sentence as soon as
+        it was checked. Closing it stops the model. `progress` is told what `ask` tells it,
+        and `("write", 0, passages)` when the model is asked. Raises as `ask`.
+        """
+        begin = time.perf_counter()
+        live = self._live
+        answer = self._quoting(live, question, history, filters, progress)
+        if self._writer is None or answer.mode != "extractive":
+            yield answer
+            return
+        asked = self._understand(question, history).asked
+        documents = live.index.documents
+        if progress is not None:
+            progress("write", 0, len(answer.passages))
+        with closing(self._writer.write(asked, answer, documents)) as events:
+            for event in events:
+                if isinstance(event, Answer):
+                    total = (time.perf_counter() - begin) * 1000
+                    event = replace(
+                        event, timings={**answer.timings, **event.timings, "total_ms": total}
+                    )
+                yield event
+
+    def _quoting(
+        self,
+        live: _Live,
+        question: str,
+        history: Sequence[str | Turn],
+        filters: Filters | None,
+        progress: Progress | None,
+    ) -> Answer:
+        """Return the extractive answer, an abstention, or the reply to a courtesy."""
         begin = time.perf_counter()
         heard = self._understand(question, history)
-        live = self._live
         polite = courtesy(question)
         if polite is not None:
             answer = reply(question.strip(), polite, _searched(live, filters))

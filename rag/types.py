@@ -41,7 +41,7 @@ __all__ = [
 
 Language = Literal["fr", "en", "nl", "unknown"]
 Metadata = Mapping[str, str | tuple[str, ...]]
-Mode = Literal["extractive", "abstention", "courtesy"]
+Mode = Literal["extractive", "abstention", "courtesy", "written"]
 BlockKind = Literal["heading", "paragraph", "item", "fact", "property", "table", "code", "noise"]
 
 
@@ -300,7 +300,10 @@ class Answer:
     `short_answer` is empty where none can be told. `confidence` is in [0, 1]. A courtesy, which
     replies to a greeting or to a question about the assistant, rests on nothing. `understood` is
     what was asked in place of a follow-up, empty for a question that stands alone.
-    `timings` holds `retrieve_ms`, `read_ms` and `total_ms`.
+    `timings` holds `retrieve_ms`, `read_ms` and `total_ms`; with a language model `write_ms` too,
+    and `first_sentence_ms` where one of its sentences stood. `model` is the one that wrote the
+    text, `removed` the sentences of a model that the passages do not support, and `notice` says
+    why a model's answer is not there, or not whole.
     """
 
     question: str
@@ -314,10 +317,14 @@ class Answer:
     mode: Mode
     timings: Mapping[str, float] = field(default_factory=dict)
     understood: str = ""
+    removed: tuple[str, ...] = ()
+    model: str = ""
+    notice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `citadelle ask --json` prints."""
         understood = {"understood": self.understood} if self.understood else {}
+        written = {"model": self.model, "notice": self.notice, "removed": list(self.removed)}
         return {
             "question": self.question,
             **understood,
@@ -341,6 +348,7 @@ class Answer:
             ],
             "passages": [asdict(passage) for passage in self.passages],
             "timings": {name: round(value, 1) for name, value in self.timings.items()},
+            **{name: value for name, value in written.items() if value},
         }
 
 

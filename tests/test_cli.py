@@ -6,19 +6,25 @@ import errno
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
 from rag.answering import ABSTENTION, NEAREST, REPLIES
+from rag.chat_model import ChatModel
 from rag.cli import main
+from rag.config import Settings
+from rag.verification import Support
+from rag.writing import NOTICES
 from tests.conftest import CORPUS, ROOT, ToyEncoder
 from tests.test_answering import ANSWER_KEYS
 
@@ -479,6 +485,107 @@ def test_doctor_names_what_is_wrong(
     assert (skipped.code, "wrong Document: vide.md: is empty" in skipped.out) == (1, True)
     monkeypatch.setenv("CITADELLE_PORT", "0")
     assert "wrong Settings" in citadelle("doctor").out
+
+
+# --- A language model ---------------------------------------------------------------------
+
+
+class Verbatim:
+    """Support a statement by a passage in which it stands."""
+
+    def verify(
+        self, statement: str, passages: Sequence[tuple[str, str]], *, question: str = ""
+    ) -> Support:
+        held = any(statement.removesuffix(".") in body for _, body in passages)
+        return Support(held, 0.9 if held else 0.1, () if held else ("meaning",))
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let a model that always writes the same stand in for the one that is named."""
+
+    def write(text: str) -> None:
+        def opened(settings: Settings) -> ChatModel:
+            return ChatModel(FakeListChatModel(responses=[text]), settings.llm)
+
+        monkeypatch.setattr("rag.writing.open_chat_model", opened)
+        monkeypatch.setattr("rag.pipeline.open_verifier", lambda settings, encoder: Verbatim())
+
+    return write
+
+
+WRITTEN = "Le bureau est à Bruxelles [1]. Il est à Gand [1]. Il compte douze personnes [1]."
+BUREAU = "Pourquoi la certification ?"
+
+
+def test_ask_prints_what_a_model_wrote_and_what_it_rests_on(
+    citadelle: Command, model: Callable[[str], None]
+) -> None:
+    citadelle("index")
+    model(WRITTEN)
+    run = citadelle("ask", "--llm", "ollama:small", BUREAU)
+    assert run.code == 0
+    first, *others = map(str.rstrip, run.out.splitlines())
+    assert first == "Le bureau est à Bruxelles [1]. Il compte douze personnes [2]."
+    assert "    Le bureau est à Bruxelles." in others
+    assert "    Il compte douze personnes." in others
+    assert others[-1] == "Taken away, not supported: Il est à Gand."
+    record = citadelle("ask", "--llm", "ollama:small", "--json", BUREAU).json
+    assert list(record) == [*ANSWER_KEYS, "model", "removed"]
+    assert (record["mode"], record["model"]) == ("written", "ollama:small")
+    assert record["text"] == first
+    assert record["removed"] == ["Il est à Gand."]
+    assert {"write_ms", "first_sentence_ms"} < set(record["timings"])
+
+
+def test_ask_says_why_it_quotes(citadelle: Command, model: Callable[[str], None]) -> None:
+    citadelle("index")
+    model("Il est à Gand [1].")
+    run = citadelle("ask", "--llm", "ollama:small", BUREAU)
+    assert run.code == 0
+    assert run.err.strip() == NOTICES["unsupported"]["fr"]
+    assert run.out.startswith("Selon «")
+    record = citadelle("ask", "--llm", "ollama:small", "--json", BUREAU).json
+    assert (record["mode"], record["notice"]) == ("extractive", NOTICES["unsupported"]["fr"])
+    assert "model" not in record
+
+
+def test_ask_without_the_model_or_beside_it(
+    citadelle: Command, model: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citadelle("index")
+    model(WRITTEN)
+    monkeypatch.setenv("CITADELLE_LLM", "ollama:small")
+    written = citadelle("ask", BUREAU).out
+    quoted = citadelle("ask", "--no-llm", BUREAU).out
+    assert written.startswith("Le bureau est à Bruxelles [1].")
+    assert quoted.startswith("Selon «")
+    assert citadelle("ask", "--compare", BUREAU).out == f"{written}\n{quoted}"
+    assert citadelle("ask", "--no-llm", "--compare", BUREAU).code == 2
+    assert citadelle("ask", "Bonjour").out.strip() == REPLIES["greeting"]["fr"]
+    # What is not found is not asked of the model.
+    monkeypatch.setenv("CITADELLE_ABSTAIN_BELOW", "1")
+    assert citadelle("ask", BUREAU).out.startswith(ABSTENTION["fr"])
+
+
+def test_doctor_tries_the_model(
+    citadelle: Command, model: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citadelle("index")
+    monkeypatch.setenv("CITADELLE_LLM", "ollama:small")
+    model("Le musée ouvre à 9 heures [1].")
+    run = citadelle("doctor")
+    assert run.code == 0
+    assert re.search(r"^ok    Model: ollama:small, one sentence took .* cites as", run.out, re.M)
+    model("Le musée ouvre à 9 heures.")
+    run = citadelle("doctor")
+    assert (run.code, "does not cite as asked" in run.out) == (1, True)
+
+
+def test_a_model_that_is_not_known(citadelle: Command) -> None:
+    citadelle("index")
+    assert "'provider:model'" in citadelle("ask", "--llm", "small", BUREAU).complaint
+    assert "'acme'" in citadelle("ask", "--llm", "acme:small", BUREAU).complaint
 
 
 @pytest.fixture

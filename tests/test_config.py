@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.config import Settings, load_settings
+from rag.config import Settings, api_key, load_settings
 from rag.errors import ConfigurationError
 
 
@@ -37,6 +37,11 @@ def test_file_then_environment_then_arguments(
         ({"base_path": "//evil.example"}, "base_path"),
         ({"allowed_users": "@example.org"}, "allowed_users.*login"),
         ({"login": True, "allowed_users": "example.org"}, "allowed_users.*@"),
+        ({"llm": "qwen3"}, "'provider:model'"),
+        ({"llm_base_url": "127.0.0.1:8080"}, "llm_base_url"),
+        ({"llm_base_url": "http://me:secret@host/v1"}, "without a key"),
+        ({"llm_context_tokens": 100}, "llm_context_tokens"),
+        ({"llm_api_key": "x"}, "Unknown setting 'llm_api_key'"),
         ({"chunk_token": 100}, "Unknown setting 'chunk_token'"),
     ],
 )
@@ -44,6 +49,15 @@ def test_bad_values_are_named(given: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named) as raised:
         load_settings(**given)
     assert "\n" not in str(raised.value)
+
+
+def test_a_key_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITADELLE_LLM_API_KEY", " a-secret ")
+    assert "a-secret" not in repr(load_settings())
+    key = api_key()
+    assert key is not None and key.get_secret_value() == "a-secret"
+    monkeypatch.setenv("CITADELLE_LLM_API_KEY", "")
+    assert api_key() is None
 
 
 def test_unknown_keys_of_file_and_environment_are_refused(

@@ -25,7 +25,14 @@ from rag.documents import SUFFIXES, read
 from rag.types import Answer
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cli.md", "docs/deploy.md")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/cli.md",
+    "docs/deploy.md",
+    "docs/models.md",
+)
 COMMANDS: dict[str, Any] = {
     **write_cli.commands("citadelle", citadelle),
     **write_cli.commands("python -m eval", evaluation),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from rag.errors import (
     IndexMismatch,
     InvalidFilter,
     InvalidQuestion,
+    ModelError,
 )
-from rag.index import build_index
+from rag.index import Index, build_index
 from rag.types import Answer, Turn
+from rag.verification import WordCoverage
+from rag.writing import open_writer
 from tests.conftest import CORPUS, ToyEncoder
 
 COMMAND = "belgian-cyber-command.md"
@@ -497,3 +501,27 @@ def test_the_asked_row_of_a_card_answers_in_each_language(citadelle: Citadelle) 
         answer = citadelle.ask(question)
         assert not answer.abstained, question
         assert answer.short_answer == "2022"
+
+
+# --- A language model ---------------------------------------------------------------------
+
+
+def test_without_a_model_the_answer_is_all_that_happens(settings: Settings) -> None:
+    toy = ToyEncoder()
+    build_index([settings.corpus], settings, toy)
+    with Citadelle(settings, toy, Index.open(settings, toy)) as citadelle:
+        assert citadelle.model == ""
+        (answer,) = citadelle.stream("Pourquoi la certification ?")
+        assert isinstance(answer, Answer)
+        told: list[str] = []
+        asked = citadelle.ask(
+            "Pourquoi la certification ?", progress=lambda stage, done, total: told.append(stage)
+        )
+        assert replace(asked, timings={}) == replace(answer, timings={})
+        assert told == ["search", "read"]
+
+
+def test_a_model_that_cannot_be_opened_is_said_at_once(settings: Settings) -> None:
+    with pytest.raises(ModelError, match="'acme'"):
+        open_writer(settings.model_copy(update={"llm": "acme:large"}), ToyEncoder(), WordCoverage)
+    assert open_writer(settings, ToyEncoder(), WordCoverage) is None

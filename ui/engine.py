@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import streamlit as st
 
 from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
+
+if TYPE_CHECKING:
+    from rag.writing import Event
 
 __all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine", "opening"]
 
@@ -44,6 +47,14 @@ class Engine(Protocol):
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> Answer: ...
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Iterator[Event]: ...
 
     def answer(
         self,

@@ -77,6 +77,19 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
         Measure("AURC", "area under the risk–coverage curve; lower is better", "score", -1),
         Measure("ECE", "how far confidence is from the share right; lower is better", "score", -1),
     ),
+    "Writing, with a language model": (
+        Measure("sentences_verified", "sentences that stood as they were written"),
+        Measure("sentences_repaired", "sentences that stood with another passage than cited"),
+        Measure("sentences_removed", "sentences taken away; lower is better", better=-1),
+        Measure("right_language", "written answers in the language of the question"),
+        Measure("fell_back", "quoted instead, as nothing stood; lower is better", better=-1),
+        Measure(
+            "first_sentence_p50_ms",
+            "half of the first sentences took less; lower is better",
+            "ms",
+            -1,
+        ),
+    ),
     "Speed": (
         Measure("latency_p50_ms", "half of the questions took less; lower is better", "ms", -1),
         Measure("latency_p95_ms", "95% of the questions took less; lower is better", "ms", -1),

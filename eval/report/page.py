@@ -131,6 +131,7 @@ def run_page(run: Record, baseline: Record | None = None) -> str:
         tables=[
             (title, [(m, [figure(run, m.name, column) for column in columns]) for m in group])
             for title, group in glossary.MEASURES.items()
+            if any(m.name in run["measures"]["overall"] for m in group)
         ],
         matrix=_matrix(run.get("matrix") or {}),
         written=_written(run.get("matrix") or {}),

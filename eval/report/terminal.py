@@ -45,7 +45,7 @@ def print_run(run: Mapping[str, Any], console: Console) -> None:
     for measure in _measure_names(run):
         cells = [Text(_figure(measure, figures.get(measure))) for _, _, figures in columns]
         for cell, (_, counts, _) in zip(cells, columns, strict=True):
-            cell.append(f" ({counts['measured'][measure]})", style="dim")
+            cell.append(f" ({counts['measured'].get(measure, 0)})", style="dim")
         table.add_row(measure, cells[0], _interval(measure, intervals.get(measure)), *cells[1:])
     table.add_section()
     for stage in STAGES:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rag.types import (
     Segment,
     Source,
 )
+from rag.writing import Event, Sentence
 
 # Canonical text with marks; the plain text is without the stars.
 NOTE = "**Siège** : Bruxelles.\n**Création** : 2022.\nLe chef est Anne.\n"
@@ -102,6 +104,17 @@ class FakeSystem:
         if question not in self.answers:
             raise InvalidQuestion("Not in the script, see /home/someone/script.json.")
         return self.answers[question]
+
+    def stream(self, question: str, *, history: Sequence[str] = ()) -> Iterator[Event]:
+        """Write the scripted answer in sentences of a line each, as a language model would."""
+        answer = self.ask(question, history=history)
+        if answer.abstained:
+            yield answer
+            return
+        for line in answer.text.split("\n"):
+            yield Sentence(line, answer.citations, repaired="[2]" in line)
+        timings = {**answer.timings, "write_ms": 8.0, "first_sentence_ms": 5.0}
+        yield replace(answer, mode="written", timings=timings)
 
     reader = "fake"
 

@@ -67,6 +67,27 @@ def scripted(system: FakeSystem) -> dict[str, Any]:
     return measure(system, dataset(SEAT, YEAR, BOTH, NONE, LATE))
 
 
+def test_what_a_language_model_did_is_recorded(system: FakeSystem) -> None:
+    system.settings = system.settings.model_copy(update={"llm": "ollama:small"})
+    cited = [system.cite("note.md", "**Siège** : Bruxelles.")]
+    system.script("Où ?", "Le siège est à Bruxelles [1].\nIl y est [2].", "Bruxelles", cited)
+    system.answers["Où ?"] = replace(system.answers["Où ?"], removed=("Il est à Gand.",))
+    system.script("Combien ?", "?", confidence=0.1, abstained=True)
+    seat, none = measure(system, dataset(SEAT, NONE))["items"]
+    assert seat["written"] == {
+        "sentences": 2,
+        "repaired": 1,
+        "removed": 1,
+        "right_language": True,
+        "fell_back": False,
+        "notices": [],
+        "first_sentence_ms": 5.0,
+    }
+    assert seat["given"]["removed"] == ["Il est à Gand."]
+    # The model is not asked where nothing was found.
+    assert "written" not in none
+
+
 def test_scores_of_items(system: FakeSystem) -> None:
     items = {item["id"]: item for item in scripted(system)["items"]}
     # Evidence at rank 2; two citations, one right; the one evidence covered.

@@ -38,8 +38,9 @@ def invoke(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Invoke:
-    def open_system(corpus: Path, index: Path, progress: Any) -> FakeSystem:
+    def open_system(corpus: Path, index: Path, progress: Any, llm: str) -> FakeSystem:
         opened.append((corpus, index))
+        system.settings = system.settings.model_copy(update={"llm": llm})
         progress("embedding", 1, 2)
         return system
 
@@ -77,6 +78,20 @@ def test_run_prints_a_table_and_writes_files(
     # The user's own index is left alone.
     assert opened[0][0] == Path("corpus")
     assert opened[0][1].is_relative_to(tmp_path / "cache" / "eval")
+
+
+def test_a_language_model_is_measured_only_when_it_is_named(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITADELLE_LLM", "ollama:other")
+    assert invoke("run", "gold.jsonl", "--json", "r.json") == 0
+    run = json.loads((tmp_path / "r.json").read_text())
+    assert run["config"]["settings"]["llm"] == ""
+    assert "fell_back" not in run["measures"]["overall"]
+    assert invoke("run", "gold.jsonl", "--llm", "ollama:small", "--json", "r.json") == 0
+    run = json.loads((tmp_path / "r.json").read_text())
+    assert run["config"]["settings"]["llm"] == "ollama:small"
+    assert run["measures"]["overall"]["sentences_verified"] == 1.0
 
 
 def test_gate(

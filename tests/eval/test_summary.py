@@ -43,6 +43,38 @@ NONE = record("4", "rightly_abstained", confidence=0.1, withheld=None)
 RASH = record("5", "wrongly_answered", confidence=0.7)
 
 
+def wrote(sentences: int, repaired: int, removed: int, first: float | None) -> dict[str, Any]:
+    return {
+        "sentences": sentences,
+        "repaired": repaired,
+        "removed": removed,
+        "right_language": sentences < 3 if sentences else None,
+        "fell_back": not sentences,
+        "first_sentence_ms": first,
+    }
+
+
+def test_what_a_language_model_wrote_is_summed_up() -> None:
+    items = [
+        {**RIGHT, "written": wrote(2, 1, 0, 100.0)},
+        {**WRONG, "written": wrote(3, 0, 1, 300.0)},
+        {**SHY, "written": wrote(0, 0, 2, None)},
+        NONE,
+    ]
+    counts, tables = summarise(items)
+    figures, measured = tables["measures"]["overall"], counts["overall"]["measured"]
+    # Eight sentences: five shown, of which one was repaired, and three taken away.
+    assert figures["sentences_verified"] == 4 / 8
+    assert figures["sentences_repaired"] == 1 / 8
+    assert figures["sentences_removed"] == 3 / 8
+    assert (measured["sentences_removed"], measured["fell_back"]) == (8, 3)
+    assert figures["right_language"] == 0.5
+    assert figures["fell_back"] == 1 / 3
+    assert figures["first_sentence_p50_ms"] == 200.0
+    assert tables["measures"]["lang"]["nl"]["sentences_verified"] == 3 / 4
+    assert "fell_back" not in summarise([RIGHT])[1]["measures"]["overall"]
+
+
 def test_counts_add_up() -> None:
     counts, tables = summarise([RIGHT, WRONG, SHY, NONE, RASH])
     overall = counts["overall"]

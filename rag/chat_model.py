@@ -1,0 +1,219 @@
+"""Language models through LangChain: opening one, and reading what it writes as it comes.
+
+The only module that imports langchain's models, and only when one is configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from rag.config import API_KEY_VARIABLE, Settings, api_key
+from rag.errors import ModelError, ModelSlow
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from pydantic import SecretStr
+
+__all__ = ["ChatModel", "Reply", "open_chat_model"]
+
+# What is installed for a provider, and by which extra of this project.
+_PACKAGES = {
+    "anthropic": "langchain_anthropic",
+    "mistralai": "langchain_mistralai",
+    "ollama": "langchain_ollama",
+    "openai": "langchain_openai",
+}
+# OpenAI's client asks for a key even where a server of one's own wants none.
+_NO_KEY = "none"
+_SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{6,}", re.IGNORECASE)
+_LONGEST_REASON = 200
+
+
+class ChatModel:
+    """Ask a chat model of LangChain; safe to share between threads.
+
+    All its requests run in one event loop of their own: there, one that is waiting for its
+    server can be stopped at once, and the clients of the providers keep their connections.
+    """
+
+    def __init__(self, model: BaseChatModel, name: str, where: str = "") -> None:
+        self.name = name
+        self._model = model
+        self._where = where
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def ask(self, system: str, user: str) -> Reply:
+        """Send a question; the reply must be closed."""
+        return Reply(lambda put: self._start(system, user, put))
+
+    def close(self) -> None:
+        """Stop every request."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(_stop, loop)
+
+    def _start(self, system: str, user: str, put: Callable[[Any], None]) -> Future[None]:
+        from langchain_core.messages import HumanMessage, SystemMessage
+
+        messages = [SystemMessage(system), HumanMessage(user)]
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._loop,), daemon=True).start()
+            return asyncio.run_coroutine_threadsafe(self._read(messages, put), self._loop)
+
+    async def _read(self, messages: list[Any], put: Callable[[Any], None]) -> None:
+        from langsmith import tracing_context
+
+        try:
+            # A variable of another project must not send what the documents say to a service.
+            with tracing_context(enabled=False):
+                async for chunk in self._model.astream(messages):
+                    # Calls of tools and reasoning stand beside the text.
+                    put(str(chunk.text))
+        except Exception as error:
+            if "No generation chunks" in str(error):
+                # That is how LangChain says that the reply was empty.
+                put(None)
+                return
+            # Every client has errors of its own: whatever it is, there is no answer.
+            put(ModelError(_explained(error, self.name, self._where)))
+        else:
+            put(None)
+
+
+class Reply:
+    """What a model writes, piece by piece."""
+
+    def __init__(self, start: Callable[[Callable[[Any], None]], Future[None]]) -> None:
+        self._pieces: queue.SimpleQueue[str | ModelError | None] = queue.SimpleQueue()
+        self._running = start(self._pieces.put)
+
+    def read(self, seconds: float) -> str | None:
+        """Return the next piece, None at the end.
+
+        Raises `ModelSlow` when there is none within `seconds`, `ModelError` when there is
+        no more to come.
+        """
+        try:
+            # What came in time and could not be checked in time is late too.
+            piece = self._pieces.get(timeout=seconds) if seconds > 0 else _late()
+        except queue.Empty:
+            piece = _late()
+        if isinstance(piece, ModelError):
+            raise piece
+        return piece
+
+    def close(self) -> None:
+        """Stop the request, if it still runs."""
+        self._running.cancel()
+
+
+def open_chat_model(settings: Settings) -> ChatModel:
+    """Open the model of the settings, without asking it anything.
+
+    Raises `ModelError` with what to install or to set.
+    """
+    provider, _, model = settings.llm.partition(":")
+    package = _PACKAGES.get(provider)
+    if package is None:
+        raise ModelError(
+            f"Setting 'llm' names the provider '{provider}'; known are "
+            f"{', '.join(sorted(_PACKAGES))}. A server that speaks the protocol of OpenAI is "
+            "'openai:MODEL' with its address in 'llm_base_url'."
+        )
+    if find_spec("langchain") is None or find_spec(package) is None:
+        raise ModelError(
+            f"The model '{settings.llm}' needs a package that is not installed; "
+            f"run: pip install 'citadelle[{provider}]'"
+        )
+    from langchain.chat_models import init_chat_model
+
+    try:
+        opened = init_chat_model(
+            model, model_provider=provider, **_arguments(provider, settings, api_key())
+        )
+    except Exception as error:
+        # A missing key, mostly; each provider raises something else.
+        reason = _explained(error, settings.llm, settings.llm_base_url)
+        raise ModelError(reason) from error
+    return ChatModel(opened, settings.llm, settings.llm_base_url)
+
+
+def _arguments(provider: str, settings: Settings, key: SecretStr | None) -> dict[str, Any]:
+    """Return what a provider's class is made with, under the names that it uses."""
+    arguments: dict[str, Any] = {"temperature": settings.llm_temperature}
+    if settings.llm_base_url:
+        arguments["base_url"] = settings.llm_base_url
+    if provider == "ollama":
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        # Unless told, its server cuts what it reads to a few thousand tokens without a word.
+        return arguments | {
+            "num_ctx": settings.llm_context_tokens,
+            "client_kwargs": {"timeout": settings.llm_timeout, "headers": headers},
+        }
+    arguments |= {"timeout": settings.llm_timeout, "max_retries": 1}
+    if key is not None:
+        arguments["api_key"] = key
+    elif settings.llm_base_url:
+        # The provider's own key is for the provider, not for another server.
+        arguments["api_key"] = _NO_KEY
+    return arguments
+
+
+def _late() -> ModelError:
+    return ModelSlow("The language model did not answer in time.")
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop) -> None:
+    """End the loop once its requests have been told to end."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    asyncio.gather(*tasks, return_exceptions=True).add_done_callback(lambda _: loop.stop())
+
+
+def _explained(error: BaseException, name: str, where: str) -> str:
+    """Return one sentence for a person: what went wrong with the model, and what to do."""
+    place = where or "its usual address"
+    kinds = {type(cause).__name__ for cause in _causes(error)}
+    said = " ".join(str(error).split())
+    status = getattr(error, "status_code", None)
+    if status in (401, 403) or "api_key" in said.lower() or "api key" in said.lower():
+        return (
+            f"The server of '{name}' wants a key that it knows; set {API_KEY_VARIABLE} or the "
+            "variable of the provider."
+        )
+    if status == 404:
+        return f"The server of '{name}' at {place} has no such model, or is no server of models."
+    if any("Connect" in kind for kind in kinds):
+        return f"No server answers for '{name}' at {place}; start it, or set 'llm_base_url'."
+    if any("Timeout" in kind for kind in kinds):
+        return f"The server of '{name}' at {place} did not answer in time."
+    reason = _SECRET.sub("***", said)[:_LONGEST_REASON]
+    return f"The model '{name}' failed: {type(error).__name__}: {reason}"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    return causes

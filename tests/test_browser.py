@@ -367,8 +367,8 @@ def test_question_is_answered_after_a_reload_in_the_middle(opened: Open, data: P
         assert exchange.question == QUESTION and exchange.answer is not None
 
         page.reload()
-        answer.wait_for(timeout=PATIENCE)
-        assert QUOTE in " ".join(page.locator(".cit-card mark").all_inner_texts())
+        quoted = page.locator(".cit-card mark").first
+        sync_api.expect(quoted).to_contain_text(QUOTE, timeout=PATIENCE)
         assert page.url.endswith(identifier)
 
 

@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     index: Path = Field(Path(".citadelle/index"), description="Folder that holds the index.")
     data: Path = Field(
         Path("data"),
-        description="Folder that holds conversations and feedback on answers; it is made when the "
-        "first question is asked on the page.",
+        description="Folder that holds conversations, feedback on answers, and documents that were "
+        "taken away; it is made when it is needed.",
     )
     cache: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),
@@ -175,6 +175,10 @@ class Settings(BaseSettings):
         (),
         description="E-mail addresses, or domains such as '@example.org', that may log in; empty "
         "lets in everyone whom the provider knows.",
+    )
+    allow_changes: bool = Field(
+        True,
+        description="Whether the page may add documents, take them away and index them again.",
     )
 
     @field_validator("corpus", "index", "data", "cache")

@@ -19,6 +19,7 @@
     ├── DocumentNotFound            no document has this identifier
     ├── InvalidQuestion             the question is empty or too long
     ├── InvalidFilter               a filter is malformed
+    ├── LibraryError                the files of the documents cannot be changed as asked
     ├── FeedbackError               the feedback cannot be read or kept, or is malformed
     ├── HistoryError                the conversations cannot be read or kept
     └── DatasetError                an evaluation file is malformed
@@ -44,6 +45,7 @@ __all__ = [
     "IndexUnusable",
     "InvalidFilter",
     "InvalidQuestion",
+    "LibraryError",
     "ModelError",
     "ModelSlow",
     "NothingToIndex",
@@ -124,6 +126,10 @@ class InvalidQuestion(CitadelleError):
 
 class InvalidFilter(CitadelleError):
     """Report a filter that is malformed."""
+
+
+class LibraryError(CitadelleError):
+    """Report files of the documents that cannot be changed as asked."""
 
 
 class FeedbackError(CitadelleError):

@@ -26,13 +26,14 @@ from rag.errors import (
 from rag.evidence import Evidence
 from rag.index import Index, IndexReport, build_index, current_generation, is_stale
 from rag.language import detect
+from rag.library import Library
 from rag.parts import parts
 from rag.questions import asked_for
 from rag.reader import EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.span_model import open_span_reader
-from rag.types import Answer, Document, Facet, Language, Ranking, Skipped, Source, Turn
+from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped, Source, Turn
 from rag.verification import open_verifier
 from rag.writing import Event, Writer, open_writer
 
@@ -175,6 +176,15 @@ class Citadelle:
     def skipped(self) -> tuple[Skipped, ...]:
         """The source files that could not be read when the index was built."""
         return self._live.index.skipped
+
+    @property
+    def library(self) -> Library:
+        """The files that the index was built from, to add some and take some away."""
+        return Library(self.settings, [Path(path) for path in self.manifest["paths"]])
+
+    def is_stale(self) -> bool:
+        """Return whether the files have changed since the index was built."""
+        return is_stale(self.manifest)
 
     @property
     def reader(self) -> str:
@@ -431,9 +441,21 @@ class Citadelle:
         """Return the canonical text of a document; raises `DocumentNotFound`."""
         return self.document(doc_id).text
 
-    def sources(self) -> tuple[Source, ...]:
-        """Return the indexed documents."""
-        return self._live.index.sources()
+    def chunks(self, doc_id: str) -> tuple[Chunk, ...]:
+        """Return the passages of a document, in its order; none for a document that has gone."""
+        return tuple(chunk for chunk in self._live.index.chunks if chunk.doc_id == doc_id)
+
+    def sources(self, filters: Filters | None = None) -> tuple[Source, ...]:
+        """Return the indexed documents, those that filters let through where some are given.
+
+        Raises `InvalidFilter` when none is left.
+        """
+        live = self._live
+        found = live.index.sources()
+        if not filters:
+            return found
+        allowed = set(live.retriever.allowed(filters))
+        return tuple(source for source in found if source.doc_id in allowed)
 
     def facets(self) -> tuple[Facet, ...]:
         """Return what the documents can be filtered by: keys and values of `filters`."""

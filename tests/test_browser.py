@@ -553,3 +553,57 @@ def test_evaluation_is_run_from_the_keyboard_and_shows_its_figures(
             page.get_by_role("button", name="JSON").click()
         assert download.value.suggested_filename == saved.name
         assert Path(download.value.path()).read_bytes() == saved.read_bytes()
+
+
+def test_a_document_is_added_asked_removed_and_put_back(opened: Open) -> None:
+    # Long, because the passages are embedded meanwhile.
+    patience = 3 * PATIENCE
+    with opened() as page:
+        page.get_by_role("radio", name="Documents").click()
+        page.get_by_text("Ajouter des documents").click()
+        page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+            [
+                {
+                    "name": "Moulin de Kérouat.md",
+                    "mimeType": "text/markdown",
+                    "buffer": "# Le moulin de Kérouat\n\nLe moulin a été bâti en 1610.\n".encode(),
+                },
+                {"name": "<b>abîmé</b>.pdf", "mimeType": "application/pdf", "buffer": b"rien"},
+            ]
+        )
+        page.get_by_role("button", name="Ajouter à la collection").click()
+        report = page.locator(".st-key-change-report")
+        report.wait_for(timeout=patience)
+        sync_api.expect(report).to_contain_text("Ajoutés · 1")
+        sync_api.expect(report).to_contain_text("est un PDF endommagé")
+        assert report.locator("b").count() == 0
+
+        find = page.get_by_role("textbox", name=re.compile("Chercher"))
+        find.fill("kerouat MOULIN")
+        find.press("Enter")
+        cards = page.locator(".cit-source")
+        sync_api.expect(cards).to_have_count(1, timeout=PATIENCE)
+        sync_api.expect(cards).to_contain_text("Le moulin de Kérouat")
+        page.get_by_role("button", name="N’interroger que ce document").click()
+        beside = page.locator(".st-key-filters .cit-chip")
+        sync_api.expect(beside).to_contain_text("Le moulin de Kérouat", timeout=PATIENCE)
+        ask(page, "En quelle année le moulin de Kérouat a-t-il été bâti ?")
+        sync_api.expect(page.locator(".cit-answer")).to_contain_text("1610", timeout=PATIENCE)
+
+        page.get_by_role("radio", name="Documents").click()
+        page.get_by_role("button", name="Retirer").first.click()
+        dialog = page.get_by_role("dialog")
+        sync_api.expect(dialog).to_contain_text("n’est pas supprimé", timeout=PATIENCE)
+        dialog.get_by_role("button", name="Retirer").press("Enter")
+        sync_api.expect(report).to_contain_text("est retiré", timeout=patience)
+        sync_api.expect(dialog).to_have_count(0)
+        # The filter on what has gone no longer holds.
+        names = page.locator(".cit-source code")
+        sync_api.expect(names.first).to_be_visible(timeout=PATIENCE)
+        assert not [name for name in names.all_inner_texts() if "Moulin" in name]
+
+        page.locator(".st-key-trash summary").click()
+        page.get_by_role("button", name="Remettre").click()
+        sync_api.expect(report).to_contain_text("est de retour", timeout=patience)
+        sync_api.expect(names.filter(has_text="Moulin")).to_have_count(1, timeout=PATIENCE)
+        assert outside(page) == []

@@ -216,7 +216,8 @@ def test_settings_and_variables_of_the_readme_exist() -> None:
     page = _page("README.md")
     table = page.partition("| setting | default |")[2].partition("\n\n")[0]
     for name, default in re.findall(r"^\| `(\w+)` \| `?([\w.]+)`? \|", table, re.MULTILINE):
-        assert str(getattr(Settings(), name)) == default, name
+        value = getattr(Settings(), name)
+        assert (str(value).lower() if isinstance(value, bool) else str(value)) == default, name
     variables = re.findall(r"CITADELLE_(\w+)", page)
     assert {name.lower() for name in variables} <= set(Settings.model_fields)
 

@@ -15,6 +15,7 @@ ORDER = (
     "language",
     "sentences",
     "documents",
+    "library",
     "chunking",
     "encoder",
     "span_model",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import streamlit as st
 
 from rag.config import Settings
 from rag.errors import CitadelleError
-from rag.types import Answer, Document, Facet, Ranking, Skipped, Source
+from rag.library import Library
+from rag.types import Answer, Chunk, Document, Facet, Ranking, Skipped, Source
 
 if TYPE_CHECKING:
+    from rag.index import IndexReport
     from rag.writing import Event
 
 __all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine", "opening"]
@@ -78,7 +82,18 @@ class Engine(Protocol):
 
     def document(self, doc_id: str) -> Document: ...
 
-    def sources(self) -> tuple[Source, ...]: ...
+    def chunks(self, doc_id: str) -> tuple[Chunk, ...]: ...
+
+    def sources(self, filters: Mapping[str, str] | None = None) -> tuple[Source, ...]: ...
+
+    @property
+    def library(self) -> Library: ...
+
+    def is_stale(self) -> bool: ...
+
+    def index(
+        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+    ) -> IndexReport: ...
 
     def facets(self) -> tuple[Facet, ...]: ...
 
@@ -126,6 +141,9 @@ class Opening:
     def _run(self) -> None:
         try:
             self.engine = self._opener(self._report)
+            # Streamlit collects garbage after every run of the page, which looks at each object
+            # of the models' libraries: 0.3 s in which nothing else runs, until they are frozen.
+            gc.freeze()
         except CitadelleError as error:
             self.error = error
         except Exception as error:

@@ -11,7 +11,14 @@ from ui.engine import Engine
 from ui.rendering import filters_html
 from ui.texts import Texts
 
-__all__ = ["Filter", "clear_filters", "draw_filters", "filter_labels", "filters_in_force"]
+__all__ = [
+    "Filter",
+    "clear_filters",
+    "draw_filters",
+    "filter_labels",
+    "filters_in_force",
+    "limit_to",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,13 @@ def clear_filters() -> None:
     for entry in filters_in_force():
         st.session_state.pop(_key(entry.name), None)
     st.session_state.filters = ()
+
+
+def limit_to(name: str, value: str, label: str) -> None:
+    """Limit the next question to one value, and to nothing else."""
+    clear_filters()
+    st.session_state.pop(_key(name), None)
+    st.session_state.filters = (Filter(name, value, label),)
 
 
 def draw_filters(engine: Engine, texts: Texts) -> None:

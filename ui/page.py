@@ -9,17 +9,18 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from rag.config import load_settings
-from rag.errors import CitadelleError, IndexMissing, NothingToIndex
+from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
 from ui import engine as engines
+from ui.collection import draw_beginning
 from ui.documents import draw_documents
-from ui.engine import Engine, Progress
+from ui.engine import Engine
 from ui.evaluation import draw_evaluation
 from ui.history import draw_history, draw_history_notices, recall
 from ui.languages import first_language, keep_language
 from ui.login import draw_logout, let_in
 from ui.navigation import View, turn_page
 from ui.questions import draw_questions, new_conversation
-from ui.rendering import notice_html
+from ui.rendering import how_far, notice_html
 from ui.scripts import SPEAK, run_script
 from ui.texts import LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts
 
@@ -119,7 +120,7 @@ def _opened(texts: Texts) -> Engine | None:
         st.html(f'<h1 class="cit-h1">{texts.opening}</h1>')
         bar = st.empty()
     while not opening.wait(_POLL_SECONDS):
-        fraction, words = _how_far(opening.progress, texts)
+        fraction, words = how_far(opening.progress, texts)
         bar.progress(fraction, text=words)
     place.empty()
     if opening.engine is not None:
@@ -130,28 +131,11 @@ def _opened(texts: Texts) -> Engine | None:
     return None
 
 
-def _how_far(progress: Progress | None, texts: Texts) -> tuple[float, str]:
-    stages = {
-        "encoder": texts.stage_encoder,
-        "documents": texts.stage_documents,
-        "embed": texts.stage_embed,
-    }
-    if progress is None:
-        return 0.0, f"{texts.stage_encoder}…"
-    label = stages.get(progress.stage, texts.opening)
-    done = texts.count(progress.done)
-    if progress.total > 0:
-        fraction = min(progress.done / progress.total, 1.0)
-        return fraction, f"{label} · {done} / {texts.count(progress.total)}"
-    # How many there will be is not known yet.
-    return 0.0, f"{label} · {done}"
-
-
 def _draw_failure(error: CitadelleError | None, texts: Texts) -> None:
     st.html(notice_html(texts.open_failed, "error", detail=str(error or "")))
     # The other errors have their own remedy, which their message gives.
-    if isinstance(error, (IndexMissing, NothingToIndex)):
-        folder = load_settings().corpus
-        help_text = texts.no_documents_help.format(folder=folder, command="citadelle index")
-        st.html(notice_html(help_text))
+    if isinstance(error, IndexBusy):
+        st.html(notice_html(texts.index_busy))
+    elif isinstance(error, (IndexMissing, NothingToIndex)):
+        draw_beginning(load_settings(), texts)
     st.button(texts.retry, key="retry")

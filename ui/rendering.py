@@ -12,17 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from rag.types import Answer, Block, Citation, Document, Passage, Skipped, Source
+from rag.library import Added, Removed
+from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Skipped, Source
 from ui.addresses import source_address
 from ui.texts import Texts
+
+if TYPE_CHECKING:
+    from ui.engine import Progress
 
 __all__ = [
     "Evidence",
     "Mark",
+    "added_html",
     "address_of",
     "answer_html",
+    "chunk_html",
     "confidence_of",
     "document_html",
     "evidence",
@@ -30,6 +36,7 @@ __all__ = [
     "filters_html",
     "footer_html",
     "help_html",
+    "how_far",
     "label_of",
     "marked",
     "nearest",
@@ -37,6 +44,7 @@ __all__ = [
     "place_html",
     "properties_html",
     "question_html",
+    "removed_html",
     "skipped_html",
     "source_heading_html",
     "source_html",
@@ -541,28 +549,63 @@ def label_of(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", line)
 
 
+def how_far(progress: Progress | None, texts: Texts) -> tuple[float, str]:
+    """Return which share of a piece of work is done, and the words beside it."""
+    stages = {
+        "encoder": texts.stage_encoder,
+        "files": texts.stage_files,
+        "documents": texts.stage_documents,
+        "embed": texts.stage_embed,
+    }
+    if progress is None:
+        return 0.0, f"{texts.opening}…"
+    label = stages.get(progress.stage, texts.opening)
+    done = texts.count(progress.done)
+    if progress.total > 0:
+        fraction = min(progress.done / progress.total, 1.0)
+        return fraction, f"{label} · {done} / {texts.count(progress.total)}"
+    # How many there will be is not known yet.
+    return 0.0, f"{label} · {done}"
+
+
 def help_html(message: str) -> str:
     """Show a sentence that stands back behind what is around it."""
     return f'<p class="cit-help" role="status">{escape(message)}</p>'
 
 
-def source_html(source: Source, texts: Texts, *, labels: bool = True) -> str:
-    """Show what there is to know of a document: its name, language, size and labels."""
+def source_html(source: Source, texts: Texts, *, labels: bool = True, changed: str = "") -> str:
+    """Show what there is to know of a document: its name, language, size and labels.
+
+    `changed` is when its file was last written, as a person writes it.
+    """
     count = (
         texts.passage_count
         if source.chunks == 1
         else texts.passages_count.format(count=texts.count(source.chunks))
     )
-    facts = " · ".join((texts.name_of(source.language), count))
+    facts = [
+        texts.format_of(str(source.metadata.get("format", ""))),
+        texts.name_of(source.language),
+        texts.characters.format(count=texts.count(source.characters)),
+        count,
+        texts.changed_on.format(when=changed) if changed else "",
+    ]
     chips = (
-        _labels(texts.aliases, source.metadata.get("aliases", ()))
+        _labels(texts.filter_type, source.metadata.get("type", ()))
+        + _labels(texts.aliases, source.metadata.get("aliases", ()))
         + _labels(texts.tags, source.metadata.get("tags", ()))
         if labels
         else ""
     )
+    # On a page of its own, the title is that of the page.
+    title = escape(source.title)
+    heading = (
+        f'<h2 class="cit-title">{title}</h2>' if labels else f'<h1 class="cit-h1">{title}</h1>'
+    )
     return (
-        f'<section class="cit-source"><h2 class="cit-title">{escape(source.title)}</h2>'
-        f'<div class="cit-path"><code>{escape(source.doc_id)}</code> · {escape(facts)}</div>'
+        f'<section class="cit-source">{heading}'
+        f'<div class="cit-path"><code>{escape(source.doc_id)}</code> · '
+        f"{escape(' · '.join(fact for fact in facts if fact))}</div>"
         f"{chips}</section>"
     )
 
@@ -587,9 +630,78 @@ def skipped_html(skipped: Sequence[Skipped], texts: Texts) -> str:
         else texts.skipped_many.format(count=texts.count(len(skipped)))
     )
     lines = "".join(
-        f"<li><code>{escape(item.path)}</code> — {escape(item.reason)}</li>" for item in skipped
+        f"<li><code>{escape(item.path)}</code> — {escape(texts.unread(item.reason))}</li>"
+        for item in skipped
     )
     return (
         '<div class="cit-notice cit-notice-warning">'
         f"<div>{escape(title)}</div><ul>{lines}</ul></div>"
+    )
+
+
+# --- What was done to the documents -----------------------------------------------------------
+
+
+def chunk_html(chunk: Chunk, number: int, texts: Texts) -> str:
+    """Show a passage as it is stored: its place, its headings, and the text of the file."""
+    place = texts.passage_place.format(
+        start=texts.count(chunk.start),
+        end=texts.count(chunk.end),
+        count=texts.count(chunk.end - chunk.start),
+    )
+    path = " › ".join(chunk.heading_path)
+    headings = f'<div class="cit-path">{escape(path)}</div>' if path else ""
+    return (
+        '<section class="cit-chunk"><h3 class="cit-title">'
+        f"{escape(texts.passage_number.format(number=number))}</h3>"
+        f'{headings}<div class="cit-path">{escape(place)}</div>'
+        f"<pre>{escape(chunk.text)}</pre></section>"
+    )
+
+
+def added_html(added: Sequence[Added], texts: Texts, formats: str, megabytes: int) -> str:
+    """Show what became of the files that were given, those that were refused with the reason."""
+    titles = {
+        "added": texts.added,
+        "replaced": texts.replaced,
+        "unchanged": texts.unchanged,
+        "refused": texts.refused,
+    }
+    problems = {
+        "name": texts.problem_name,
+        "format": texts.problem_format,
+        "size": texts.problem_size,
+        "exists": texts.problem_exists,
+        "unreadable": "{detail}",
+        "disk": texts.problem_disk,
+    }
+    parts = []
+    for status, title in titles.items():
+        entries = [entry for entry in added if entry.status == status]
+        if not entries:
+            continue
+        lines = ""
+        for entry in entries:
+            name = entry.name
+            if status != "refused" and entry.doc_id != name:
+                name = texts.saved_as.format(name=name, saved=entry.doc_id)
+            reason = ""
+            if entry.problem:
+                words = problems[entry.problem]
+                words = words.format(
+                    detail=texts.unread(entry.detail), formats=formats, size=megabytes
+                )
+                reason = f" — {escape(words)}"
+            lines += f"<li><code>{escape(name)}</code>{reason}</li>"
+        parts.append(f"<div>{escape(title)} · {texts.count(len(entries))}</div><ul>{lines}</ul>")
+    kind = "warning" if any(entry.status == "refused" for entry in added) else "info"
+    return f'<div class="cit-notice cit-notice-{kind}" role="status">{"".join(parts)}</div>'
+
+
+def removed_html(removed: Removed, when: str, texts: Texts) -> str:
+    """Show a file of the trash."""
+    words = texts.trash_replaced if removed.replaced else texts.trash_removed
+    return (
+        f'<div class="cit-path"><code>{escape(removed.doc_id)}</code> · '
+        f"{escape(words.format(when=when))}</div>"
     )

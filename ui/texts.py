@@ -178,7 +178,72 @@ class Texts:
     documents_title: str
     documents_help: str
     documents_none: str
-    find_document: str
+    documents_find: str
+    document_count: str
+    documents_count: str
+    documents_shown: str
+    documents_indexed: str
+    documents_empty: str
+    filters_shared: str
+    sort: str
+    sort_title: str
+    sort_name: str
+    sort_changed: str
+    sort_size: str
+    sort_passages: str
+    characters: str
+    changed_on: str
+    properties: str
+    ask_only: str
+    passages_seen: str
+    passages_seen_help: str
+    passage_number: str
+    passage_place: str
+    add: str
+    add_drop: str
+    add_help: str
+    add_start: str
+    add_taken: str
+    add_choice: str
+    add_replace: str
+    add_rename: str
+    add_skip: str
+    index_again: str
+    stale: str
+    changes_off: str
+    change_running: str
+    change_failed: str
+    change_not_indexed: str
+    index_busy: str
+    stage_files: str
+    added: str
+    replaced: str
+    unchanged: str
+    refused: str
+    saved_as: str
+    problem_name: str
+    problem_format: str
+    problem_size: str
+    problem_exists: str
+    problem_disk: str
+    removed: str
+    removed_where: str
+    restored: str
+    index_done: str
+    dismiss: str
+    remove: str
+    remove_title: str
+    remove_text: str
+    cancel: str
+    trash: str
+    trash_help: str
+    trash_removed: str
+    trash_replaced: str
+    put_back: str
+    folder_missing: str
+    folder_unreadable: str
+    folder_read_only: str
+    folder_file: str
     passage_count: str
     passages_count: str
     french: str
@@ -189,6 +254,21 @@ class Texts:
     tags: str
     read: str
     back: str
+    unread_empty: str
+    unread_binary: str
+    unread_pdf: str
+    unread_scan: str
+    unread_locked: str
+    unread_word: str
+    unread_old_word: str
+    unread_no_text: str
+    unread_permission: str
+    unread_link: str
+    unread_folder_link: str
+    unread_format: str
+    unread_large: str
+    add_browse: str
+    plain_text: str
     skipped_one: str
     skipped_many: str
     footnote: str
@@ -204,6 +284,31 @@ class Texts:
         """Return the name of a document's language."""
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
+
+    def unread(self, reason: str) -> str:
+        """Return why a file was not read, in this language where it has words for it."""
+        known = {
+            "is empty": self.unread_empty,
+            "not text (binary)": self.unread_binary,
+            "is a damaged PDF": self.unread_pdf,
+            "has no text layer: needs OCR": self.unread_scan,
+            "is encrypted: remove its password": self.unread_locked,
+            "is damaged or not a Word document": self.unread_word,
+            "is encrypted or in the old Word format": self.unread_old_word,
+            "has no text": self.unread_no_text,
+            "permission denied": self.unread_permission,
+            "is a broken link": self.unread_link,
+            "is a link to a folder": self.unread_folder_link,
+            "unsupported format": self.unread_format,
+            "is too large": self.unread_large,
+        }
+        # Some go on with a size or a name.
+        return next((words for start, words in known.items() if reason.startswith(start)), reason)
+
+    def format_of(self, name: str) -> str:
+        """Return what a person calls the format of a file."""
+        names = {"markdown": "Markdown", "html": "HTML", "pdf": "PDF", "docx": "Word"}
+        return names.get(name, self.plain_text if name == "text" else name)
 
     def facet(self, name: str) -> str:
         """Return the name of what documents are filtered by."""
@@ -382,7 +487,85 @@ _FRENCH = typeset(
         documents_title="Documents",
         documents_help="Les réponses ne viennent que d’ici.",
         documents_none="Aucun document ne correspond.",
-        find_document="Filtrer par titre ou par nom de fichier",
+        documents_find="Chercher par titre, nom de fichier ou autre nom",
+        document_count="1 document",
+        documents_count="{count} documents",
+        documents_shown="{shown} sur {count}",
+        documents_indexed="indexés le {when}",
+        documents_empty="Il n’y a pas encore de document.",
+        filters_shared="Ces filtres valent aussi pour les questions.",
+        sort="Trier par",
+        sort_title="Titre",
+        sort_name="Nom de fichier",
+        sort_changed="Modification la plus récente",
+        sort_size="Taille, la plus grande d’abord",
+        sort_passages="Nombre de passages",
+        characters="{count} caractères",
+        changed_on="modifié le {when}",
+        properties="Propriétés",
+        ask_only="N’interroger que ce document",
+        passages_seen="Les passages tels que le système les voit",
+        passages_seen_help="Le document est découpé en passages ; une recherche trouve des "
+        "passages, et une réponse cite des phrases qui s’y trouvent. Le texte est celui du "
+        "fichier, marques comprises.",
+        passage_number="Passage {number}",
+        passage_place="caractères {start} à {end}, {count} en tout",
+        add="Ajouter des documents",
+        add_drop="Déposez des fichiers ici, ou choisissez-les",
+        add_help="Formats lus : {formats}. Au plus {size} Mo par fichier. Ils seront enregistrés "
+        "dans le dossier {folder}.",
+        add_start="Ajouter à la collection",
+        add_taken="Des documents portent déjà ces noms : {names}. Que faire ?",
+        add_choice="Si le nom est déjà pris",
+        add_replace="Remplacer ; l’ancienne version reste dans les documents retirés",
+        add_rename="Garder les deux, le nouveau sous un autre nom",
+        add_skip="Ne pas les ajouter",
+        index_again="Réindexer",
+        stale="Des fichiers ont changé depuis la dernière indexation : réindexez pour que les "
+        "réponses en tiennent compte.",
+        changes_off="Ajouter ou retirer des documents est désactivé sur cette installation.",
+        change_running="Un changement est en cours ; recommencez quand il sera terminé.",
+        change_failed="Le changement n’a pas pu être fait.",
+        change_not_indexed="Les fichiers ont changé, mais l’index n’a pas pu suivre : réindexez "
+        "pour que les réponses en tiennent compte.",
+        index_busy="Un autre programme est en train d’indexer les documents. Attendez qu’il ait "
+        "terminé, puis réessayez.",
+        stage_files="Vérification des fichiers",
+        added="Ajoutés",
+        replaced="Remplacés, l’ancienne version étant gardée dans les documents retirés",
+        unchanged="Déjà là, sans changement",
+        refused="Pas ajoutés",
+        saved_as="{name}, enregistré sous {saved}",
+        problem_name="ce nom ne peut pas être celui d’un fichier ; renommez-le",
+        problem_format="ce format n’est pas lu ; convertissez le fichier en {formats}",
+        problem_size="trop grand : {detail} Mo, la limite est de {size} Mo",
+        problem_exists="un document porte déjà ce nom",
+        problem_disk="n’a pas pu être enregistré ({detail})",
+        removed="{name} est retiré, et ne sera plus cité.",
+        removed_where="Le fichier est dans {folder} ; « Documents retirés », au bas de cette page, "
+        "permet de le remettre.",
+        restored="{name} est de retour.",
+        index_done="L’index est à jour. Documents ajoutés : {added}, remplacés : {replaced}, "
+        "retirés : {removed}, inchangés : {unchanged}.",
+        dismiss="Masquer ce compte rendu",
+        remove="Retirer",
+        remove_title="Retirer ce document ?",
+        remove_text="« {title} » ne sera plus cité dans les réponses. Son fichier, {name}, n’est "
+        "pas supprimé : il est déplacé dans {folder}, et « Documents retirés » permet de le "
+        "remettre.",
+        cancel="Annuler",
+        trash="Documents retirés",
+        trash_help="Ces fichiers restent dans {folder} jusqu’à ce que quelqu’un les y efface.",
+        trash_removed="retiré le {when}",
+        trash_replaced="version remplacée le {when}",
+        put_back="Remettre",
+        folder_missing="Le dossier {folder} n’existe pas ; il sera créé au premier ajout.",
+        folder_unreadable="Le dossier {folder} ne peut pas être lu ; donnez à Citadelle le droit "
+        "de le lire, puis réindexez.",
+        folder_read_only="Rien ne peut être ajouté ici : Citadelle n’a pas le droit d’écrire dans "
+        "le dossier {folder}.",
+        folder_file="Rien ne peut être ajouté ici : les documents sont le seul fichier {folder}, "
+        "et non un dossier.",
         passage_count="1 passage",
         passages_count="{count} passages",
         french="français",
@@ -393,6 +576,22 @@ _FRENCH = typeset(
         tags="Étiquettes",
         read="Lire le document",
         back="Retour aux documents",
+        unread_empty="est vide",
+        unread_binary="n’est pas du texte",
+        unread_pdf="est un PDF endommagé",
+        unread_scan="est une image sans texte : passez-le par une reconnaissance de caractères",
+        unread_locked="est protégé : retirez son mot de passe",
+        unread_word="est endommagé, ou n’est pas un document Word",
+        unread_old_word="est protégé ou dans l’ancien format de Word : enregistrez-le en .docx "
+        "sans mot de passe",
+        unread_no_text="ne contient pas de texte",
+        unread_permission="ne peut pas être ouvert : il manque le droit de le lire",
+        unread_link="est un lien qui ne mène nulle part",
+        unread_folder_link="est un lien vers un dossier, qui n’est pas suivi",
+        unread_format="est d’un format qui n’est pas lu",
+        unread_large="est trop grand",
+        add_browse="Parcourir",
+        plain_text="texte",
         skipped_one="1 document n’a pas pu être lu",
         skipped_many="{count} documents n’ont pas pu être lus",
         footnote="Tout se passe sur cet ordinateur.",
@@ -540,7 +739,80 @@ _ENGLISH = Texts(
     documents_title="Documents",
     documents_help="Answers come from here and nowhere else.",
     documents_none="No document matches.",
-    find_document="Filter by title or file name",
+    documents_find="Search by title, file name or other name",
+    document_count="1 document",
+    documents_count="{count} documents",
+    documents_shown="{shown} of {count}",
+    documents_indexed="indexed {when}",
+    documents_empty="There are no documents yet.",
+    filters_shared="These filters apply to questions too.",
+    sort="Sort by",
+    sort_title="Title",
+    sort_name="File name",
+    sort_changed="Latest change",
+    sort_size="Size, largest first",
+    sort_passages="Number of passages",
+    characters="{count} characters",
+    changed_on="changed {when}",
+    properties="Properties",
+    ask_only="Ask only this document",
+    passages_seen="The passages as the system sees them",
+    passages_seen_help="The document is cut into passages; a search finds passages, and an answer "
+    "quotes sentences in them. The text is that of the file, marks included.",
+    passage_number="Passage {number}",
+    passage_place="characters {start} to {end}, {count} in all",
+    add="Add documents",
+    add_drop="Drop files here, or choose them",
+    add_help="Formats that are read: {formats}. At most {size} MB a file. They are stored in the "
+    "folder {folder}.",
+    add_start="Add to the collection",
+    add_taken="Documents have these names already: {names}. What should be done?",
+    add_choice="If the name is taken",
+    add_replace="Replace; the earlier version stays among the removed documents",
+    add_rename="Keep both, the new one under another name",
+    add_skip="Do not add them",
+    index_again="Index again",
+    stale="Files have changed since they were last indexed: index again for answers to follow.",
+    changes_off="Adding and removing documents is switched off on this installation.",
+    change_running="A change is under way; try again when it is done.",
+    change_failed="The change could not be made.",
+    change_not_indexed="The files have changed, but the index could not follow: index again for "
+    "answers to follow.",
+    index_busy="Another program is indexing the documents. Wait until it is done, then try again.",
+    stage_files="Checking the files",
+    added="Added",
+    replaced="Replaced, the earlier version kept among the removed documents",
+    unchanged="Already there, unchanged",
+    refused="Not added",
+    saved_as="{name}, stored as {saved}",
+    problem_name="this cannot be the name of a file; rename it",
+    problem_format="this format is not read; convert the file to {formats}",
+    problem_size="too large: {detail} MB, the limit is {size} MB",
+    problem_exists="a document has this name already",
+    problem_disk="could not be stored ({detail})",
+    removed="{name} is removed and will not be quoted any more.",
+    removed_where="The file is in {folder}; “Removed documents”, at the end of this page, puts it "
+    "back.",
+    restored="{name} is back.",
+    index_done="The index is up to date. Documents added: {added}, replaced: {replaced}, removed: "
+    "{removed}, unchanged: {unchanged}.",
+    dismiss="Hide this report",
+    remove="Remove",
+    remove_title="Remove this document?",
+    remove_text="“{title}” will not be quoted in answers any more. Its file, {name}, is not "
+    "deleted: it is moved to {folder}, and “Removed documents” puts it back.",
+    cancel="Cancel",
+    trash="Removed documents",
+    trash_help="These files stay in {folder} until somebody deletes them there.",
+    trash_removed="removed {when}",
+    trash_replaced="version replaced {when}",
+    put_back="Put back",
+    folder_missing="The folder {folder} does not exist; it is made when something is added.",
+    folder_unreadable="The folder {folder} cannot be read; give Citadelle the right to read it, "
+    "then index again.",
+    folder_read_only="Nothing can be added here: Citadelle may not write into the folder {folder}.",
+    folder_file="Nothing can be added here: the documents are the single file {folder}, not a "
+    "folder.",
     passage_count="1 passage",
     passages_count="{count} passages",
     french="French",
@@ -551,6 +823,21 @@ _ENGLISH = Texts(
     tags="Tags",
     read="Read the document",
     back="Back to the documents",
+    unread_empty="is empty",
+    unread_binary="is not text",
+    unread_pdf="is a damaged PDF",
+    unread_scan="is a picture without text: it needs character recognition (OCR)",
+    unread_locked="is encrypted: remove its password",
+    unread_word="is damaged or not a Word document",
+    unread_old_word="is encrypted or in the old Word format: save it as .docx without a password",
+    unread_no_text="has no text",
+    unread_permission="cannot be opened: the right to read it is missing",
+    unread_link="is a broken link",
+    unread_folder_link="is a link to a folder, which is not followed",
+    unread_format="is of a format that is not read",
+    unread_large="is too large",
+    add_browse="Browse",
+    plain_text="text",
     skipped_one="1 document could not be read",
     skipped_many="{count} documents could not be read",
     footnote="Everything happens on this computer.",
@@ -697,7 +984,83 @@ _DUTCH = Texts(
     documents_title="Documenten",
     documents_help="De antwoorden komen alleen hiervandaan.",
     documents_none="Geen enkel document komt overeen.",
-    find_document="Filteren op titel of bestandsnaam",
+    documents_find="Zoeken op titel, bestandsnaam of andere naam",
+    document_count="1 document",
+    documents_count="{count} documenten",
+    documents_shown="{shown} van {count}",
+    documents_indexed="geïndexeerd op {when}",
+    documents_empty="Er zijn nog geen documenten.",
+    filters_shared="Deze filters gelden ook voor de vragen.",
+    sort="Sorteren op",
+    sort_title="Titel",
+    sort_name="Bestandsnaam",
+    sort_changed="Laatste wijziging",
+    sort_size="Grootte, grootste eerst",
+    sort_passages="Aantal passages",
+    characters="{count} tekens",
+    changed_on="gewijzigd op {when}",
+    properties="Eigenschappen",
+    ask_only="Alleen dit document bevragen",
+    passages_seen="De passages zoals het systeem ze ziet",
+    passages_seen_help="Het document is in passages verdeeld; een zoekopdracht vindt passages, en "
+    "een antwoord citeert zinnen eruit. De tekst is die van het bestand, met de opmaaktekens.",
+    passage_number="Passage {number}",
+    passage_place="tekens {start} tot {end}, {count} in totaal",
+    add="Documenten toevoegen",
+    add_drop="Sleep bestanden hierheen of kies ze",
+    add_help="Formaten die gelezen worden: {formats}. Hoogstens {size} MB per bestand. Ze worden "
+    "bewaard in de map {folder}.",
+    add_start="Aan de verzameling toevoegen",
+    add_taken="Er zijn al documenten met deze namen: {names}. Wat moet er gebeuren?",
+    add_choice="Als de naam al bestaat",
+    add_replace="Vervangen; de vorige versie blijft bij de verwijderde documenten",
+    add_rename="Beide bewaren, het nieuwe onder een andere naam",
+    add_skip="Ze niet toevoegen",
+    index_again="Opnieuw indexeren",
+    stale="Er zijn bestanden gewijzigd sinds de laatste indexering: indexeer opnieuw zodat de "
+    "antwoorden volgen.",
+    changes_off="Documenten toevoegen of verwijderen is uitgeschakeld op deze installatie.",
+    change_running="Er is een wijziging bezig; probeer opnieuw als ze klaar is.",
+    change_failed="De wijziging kon niet worden uitgevoerd.",
+    change_not_indexed="De bestanden zijn gewijzigd, maar de index kon niet volgen: indexeer "
+    "opnieuw zodat de antwoorden volgen.",
+    index_busy="Een ander programma is de documenten aan het indexeren. Wacht tot het klaar is en "
+    "probeer dan opnieuw.",
+    stage_files="De bestanden worden nagekeken",
+    added="Toegevoegd",
+    replaced="Vervangen, met de vorige versie bij de verwijderde documenten",
+    unchanged="Al aanwezig, ongewijzigd",
+    refused="Niet toegevoegd",
+    saved_as="{name}, bewaard als {saved}",
+    problem_name="dit kan geen bestandsnaam zijn; geef een andere naam",
+    problem_format="dit formaat wordt niet gelezen; zet het bestand om naar {formats}",
+    problem_size="te groot: {detail} MB, de limiet is {size} MB",
+    problem_exists="er is al een document met deze naam",
+    problem_disk="kon niet worden bewaard ({detail})",
+    removed="{name} is verwijderd en wordt niet meer geciteerd.",
+    removed_where="Het bestand staat in {folder}; met ‘Verwijderde documenten’, onderaan deze "
+    "pagina, zet u het terug.",
+    restored="{name} is terug.",
+    index_done="De index is bijgewerkt. Documenten toegevoegd: {added}, vervangen: {replaced}, "
+    "verwijderd: {removed}, ongewijzigd: {unchanged}.",
+    dismiss="Dit verslag verbergen",
+    remove="Verwijderen",
+    remove_title="Dit document verwijderen?",
+    remove_text="‘{title}’ wordt niet meer geciteerd in antwoorden. Het bestand, {name}, wordt "
+    "niet gewist: het gaat naar {folder}, en met ‘Verwijderde documenten’ zet u het terug.",
+    cancel="Annuleren",
+    trash="Verwijderde documenten",
+    trash_help="Deze bestanden blijven in {folder} tot iemand ze daar wist.",
+    trash_removed="verwijderd op {when}",
+    trash_replaced="versie vervangen op {when}",
+    put_back="Terugzetten",
+    folder_missing="De map {folder} bestaat niet; ze wordt gemaakt zodra er iets wordt toegevoegd.",
+    folder_unreadable="De map {folder} kan niet worden gelezen; geef Citadelle leesrechten en "
+    "indexeer dan opnieuw.",
+    folder_read_only="Hier kan niets worden toegevoegd: Citadelle mag niet schrijven in de map "
+    "{folder}.",
+    folder_file="Hier kan niets worden toegevoegd: de documenten zijn het enige bestand {folder}, "
+    "geen map.",
     passage_count="1 passage",
     passages_count="{count} passages",
     french="Frans",
@@ -708,6 +1071,22 @@ _DUTCH = Texts(
     tags="Labels",
     read="Het document lezen",
     back="Terug naar de documenten",
+    unread_empty="is leeg",
+    unread_binary="is geen tekst",
+    unread_pdf="is een beschadigde pdf",
+    unread_scan="is een afbeelding zonder tekst: laat er tekenherkenning (OCR) op los",
+    unread_locked="is beveiligd: verwijder het wachtwoord",
+    unread_word="is beschadigd of geen Word-document",
+    unread_old_word="is beveiligd of in het oude Word-formaat: bewaar het als .docx zonder "
+    "wachtwoord",
+    unread_no_text="bevat geen tekst",
+    unread_permission="kan niet worden geopend: leesrechten ontbreken",
+    unread_link="is een koppeling die nergens heen leidt",
+    unread_folder_link="is een koppeling naar een map, die niet wordt gevolgd",
+    unread_format="heeft een formaat dat niet wordt gelezen",
+    unread_large="is te groot",
+    add_browse="Bladeren",
+    plain_text="tekst",
     skipped_one="1 document kon niet worden gelezen",
     skipped_many="{count} documenten konden niet worden gelezen",
     footnote="Alles gebeurt op deze computer.",

@@ -20,7 +20,7 @@ from rag.documents.understanding import understand, understand_extract
 from rag.errors import UnreadableDocument
 from rag.types import Document, Skipped
 
-__all__ = ["MAX_BYTES", "SUFFIXES", "parse", "read", "read_folder"]
+__all__ = ["MAX_BYTES", "SUFFIXES", "files", "find_file", "parse", "read", "read_folder"]
 
 MAX_BYTES = 50 * 1024 * 1024
 
@@ -105,6 +105,24 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
         for path, _, problem in _walk(root):
             if problem is None and path.is_file():
                 yield path
+
+
+def find_file(paths: Sequence[Path], doc_id: str) -> tuple[Path, Path] | None:
+    """Return the file that `read_folder` reads a document from, and which of `paths` led to it."""
+    found = [
+        (path, root)
+        for root in paths
+        for path, name, problem in _walk(root)
+        if name == doc_id and problem is None
+    ]
+    if len(found) > 1:
+        # The first that can be read was taken for the document.
+        found = [
+            (path, root)
+            for path, root in found
+            if isinstance(_read_safely(path, doc_id, MAX_BYTES), Document)
+        ]
+    return found[0] if found else None
 
 
 def _read_safely(path: Path, doc_id: str, max_bytes: int) -> Document | Skipped:

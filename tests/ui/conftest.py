@@ -14,7 +14,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from rag.config import Settings
-from rag.errors import DocumentNotFound, IndexDamaged
+from rag.errors import DocumentNotFound, IndexDamaged, InvalidFilter
+from rag.index import IndexReport
+from rag.library import Library
 from rag.retrieval import facets
 from rag.types import (
     Answer,
@@ -144,6 +146,8 @@ class FakeEngine:
     damage: str = ""
     manifest: Mapping[str, Any] = field(default_factory=lambda: {"corpus_hash": "c0"})
     reader: str = "fake"
+    stale: bool = False
+    indexes: Exception | None = None
 
     def ask(
         self,
@@ -191,11 +195,43 @@ class FakeEngine:
         except KeyError as error:
             raise DocumentNotFound(f"No document is called {doc_id}.") from error
 
-    def sources(self) -> tuple[Source, ...]:
+    def chunks(self, doc_id: str) -> tuple[Chunk, ...]:
+        """Cut a document in two halves."""
+        text = self.document(doc_id).text
+        half = len(text) // 2
         return tuple(
-            Source(item.doc_id, item.title, item.language, item.metadata, 1, len(item.text))
-            for item in self.documents.values()
+            Chunk(f"{doc_id}:{a}-{b}", doc_id, a, b, text[a:b], ("Le fort", "Histoire"), {})
+            for a, b in ((0, half), (half, len(text)))
         )
+
+    def sources(self, filters: Mapping[str, str] | None = None) -> tuple[Source, ...]:
+        """List the documents; of filters, "doc", "language" and "tag" are obeyed."""
+        found = tuple(
+            Source(item.doc_id, item.title, item.language, item.metadata, 2, len(item.text))
+            for item in self.documents.values()
+            if all(
+                value in (item.doc_id, item.language, *item.metadata.get("tags", ()))
+                for value in (filters or {}).values()
+            )
+        )
+        if filters and not found:
+            raise InvalidFilter("No document matches.")
+        return found
+
+    @property
+    def library(self) -> Library:
+        return Library(self.settings)
+
+    def is_stale(self) -> bool:
+        return self.stale
+
+    def index(
+        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+    ) -> IndexReport:
+        """Say that all of the documents are there, or raise what was asked for."""
+        if isinstance(self.indexes, Exception):
+            raise self.indexes
+        return IndexReport((), (), (), tuple(self.documents), (), 2)
 
     def facets(self) -> tuple[Facet, ...]:
         return facets(self.documents)
@@ -217,9 +253,12 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Start:
     What the page keeps goes below `tmp_path`.
     """
     st.cache_resource.clear()
+    st.cache_data.clear()
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("CITADELLE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CITADELLE_CORPUS", str(tmp_path / "corpus"))
+    monkeypatch.setenv("CITADELLE_INDEX", str(tmp_path / "index"))
 
     def open_page(engine: FakeEngine | Exception) -> AppTest:
         def opener(progress: ProgressCallback) -> FakeEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -69,6 +70,12 @@ def test_opening_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         "0.0025 Indexation des passages · 3 / 1\u202f200",
     ]
     assert page.chat_input
+
+
+def test_what_the_engine_is_made_of_is_not_looked_at_after_every_run(start: Start) -> None:
+    gc.unfreeze()
+    start(FakeEngine())
+    assert gc.get_freeze_count() > 0
 
 
 def test_index_damaged_since_the_opening_is_said_and_the_old_one_answers(start: Start) -> None:

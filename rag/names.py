@@ -1,0 +1,115 @@
+"""Names and acronyms of a statement, and whether a French passage has them in its own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Set
+from difflib import SequenceMatcher
+from functools import cache
+
+from babel import Locale
+
+from rag.lexical import fold, surface_tokens
+from rag.quantities import quantities
+
+__all__ = ["absent_names"]
+
+# Bodies that go by other letters in other languages.
+_ACRONYMS = (
+    ("nato", "otan", "navo"),
+    ("eu", "ue"),
+    ("un", "uno", "onu", "vn"),
+    ("us", "usa", "vs", "eua"),
+    ("uk", "vk", "gb"),
+    ("gdpr", "rgpd", "avg"),
+    ("osce", "ovse"),
+    ("oecd", "ocde", "oeso"),
+    ("itu", "uit"),
+    ("who", "oms", "who"),
+    ("wto", "omc"),
+    ("imf", "fmi"),
+    ("ecb", "bce"),
+    ("echr", "cedh", "evrm"),
+    ("ai", "ia"),
+    ("vat", "tva", "btw"),
+    ("sme", "smes", "pme", "kmo"),
+    ("ngo", "ngos", "ong", "ngo"),
+    ("dpa", "apd", "gba"),
+    ("icc", "cpi"),
+)
+_ALIKE = 0.75
+_SAME_BEGINNING = 4
+_FEWEST_LETTERS = 2
+# A capital that does not open the sentence, and what is written in capitals anywhere.
+_NAME = re.compile(
+    r"""(?:(?<=[^.?!:\s] )|(?<=['’"“«(\[-])|(?<=«\u00a0))[A-ZÀ-Ý][\w.-]*|\b[A-Z]{2}[\w.-]*"""
+)
+# Capitals of English grammar and of forms of address.
+_NO_NAMES = frozenset(
+    ["i", "mr", "mrs", "ms", "dr", "m", "mme", "mlle", "prof", "sir", "dhr", "mevr"]
+)
+
+
+def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
+    """Return the acronyms and the share of other names in a statement that no text has.
+
+    A country counts as named in any of the three languages, a name as there when a word of
+    the texts begins or is written like it: "European" for « européenne ».
+    """
+    known = set(surface_tokens(" ".join(texts)))
+    known.update(_countries_in(" ".join(texts)))
+    known |= {other for group in _ACRONYMS if known & set(group) for other in group}
+    acronyms, names, missing = [], 0, 0
+    for name in _names(statement):
+        tokens = surface_tokens(name)
+        if not tokens or any(map(_calendar, tokens)):
+            continue
+        there = bool(tokens) and all(_among(token, known) for token in tokens[-1:] or tokens)
+        if name.isupper() and len(name) >= _FEWEST_LETTERS:
+            acronyms += [] if there or tokens[0] in known else [name]
+        else:
+            names += 1
+            missing += not there
+    return tuple(acronyms), missing / max(names, 1)
+
+
+def _names(text: str) -> Iterator[str]:
+    for match in _NAME.finditer(text):
+        name = match.group().rstrip(".-")
+        if name and fold(name) not in _NO_NAMES:
+            yield name
+
+
+def _calendar(token: str) -> bool:
+    return any(quantity.kind != "number" for quantity in quantities(token)) or token in ("may",)
+
+
+def _among(token: str, known: Set[str]) -> bool:
+    return token in known or any(_alike(token, other) for other in known)
+
+
+@cache
+def _alike(one: str, other: str) -> bool:
+    if min(len(one), len(other)) < _SAME_BEGINNING:
+        return False
+    begins = one[:_SAME_BEGINNING] == other[:_SAME_BEGINNING]
+    return begins or SequenceMatcher(None, one, other).ratio() >= _ALIKE
+
+
+@cache
+def _territories() -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return each name of a country, folded, with the words of its names in all languages."""
+    named = [Locale(language).territories for language in ("fr", "en", "nl")]
+    rows = []
+    for code in named[0]:
+        names = [fold(table[code]) for table in named if code in table and code.isalpha()]
+        words = frozenset(word for name in names for word in surface_tokens(name))
+        rows += [(name, words) for name in names]
+    return tuple(rows)
+
+
+def _countries_in(text: str) -> Iterator[str]:
+    folded = f" {' '.join(surface_tokens(text))} "
+    for name, words in _territories():
+        if f" {' '.join(surface_tokens(name))} " in folded:
+            yield from words

@@ -23,7 +23,9 @@ from eval.report.page import comparison_page, run_page
 from eval.report.terminal import print_comparison, print_matrix, print_run
 from eval.runs import load_run, save_run
 from eval.squad import load_squad, write_corpus
+from eval.statements import load_statements
 from eval.summary import language_matrix
+from eval.support import measure_statements, print_statements, write_measured
 from rag.config import Settings, load_settings
 from rag.errors import CitadelleError, DatasetError
 
@@ -164,6 +166,18 @@ def matrix(
                 raise DatasetError(f"{path}: the question {item['id']!r} is in {first} already.")
             items.append(item)
     print_matrix(language_matrix(items), Console())
+
+
+@app.command()
+def statements(
+    file: Annotated[Path, typer.Argument(help="Labelled statements, one JSON object a line.")],
+    json: JsonOption = None,
+) -> None:
+    """Check labelled statements as those of a language model are, and print how many pass."""
+    found = measure_statements(load_statements(file), load_settings())
+    if json is not None:
+        write_measured(found, json)
+    print_statements(found, Console())
 
 
 app.command("check")(check.command)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Set
 from difflib import SequenceMatcher
 from functools import cache
+from itertools import pairwise
 
 from babel import Locale
 
 from rag.lexical import fold, surface_tokens
 from rag.quantities import quantities
 
-__all__ = ["absent_names"]
+__all__ = ["absent_names", "turned_round"]
 
 # Bodies that go by other letters in other languages.
 _ACRONYMS = (
@@ -39,6 +40,10 @@ _ACRONYMS = (
 )
 _ALIKE = 0.75
 _SAME_BEGINNING = 4
+# "Brussel", « Bruxelles »: a shorter beginning, where the rest is alike enough.
+_SHORT_BEGINNING = 3
+_NEARLY_ALIKE = 0.6
+_FEWEST_ALIKE = 5
 _FEWEST_LETTERS = 2
 # A capital that does not open the sentence, and what is written in capitals anywhere.
 _NAME = re.compile(
@@ -73,6 +78,29 @@ def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
     return tuple(acronyms), missing / max(names, 1)
 
 
+def turned_round(statement: str, sentence: str) -> bool:
+    """Return whether two names stand in another order in a statement than in a sentence.
+
+    « Le CCB représente la Belgique » is not "Belgium represents the CCB".
+    """
+    words = surface_tokens(sentence)
+    places = []
+    for name in _names(statement):
+        tokens = surface_tokens(name)
+        if tokens and not any(map(_calendar, tokens)):
+            wanted = _called(tokens[-1])
+            found = [i for i, word in enumerate(words) if word in wanted or _among(word, wanted)]
+            places += found[:1]
+    return any(later < earlier for earlier, later in pairwise(places))
+
+
+def _called(token: str) -> Set[str]:
+    """Return a word of a name with what it is called in the other languages."""
+    others = {other for group in _ACRONYMS if token in group for other in group}
+    names = {word for name, words in _territories() if name == token for word in words}
+    return {token} | others | names
+
+
 def _names(text: str) -> Iterator[str]:
     for match in _NAME.finditer(text):
         name = match.group().rstrip(".-")
@@ -85,15 +113,26 @@ def _calendar(token: str) -> bool:
 
 
 def _among(token: str, known: Set[str]) -> bool:
-    return token in known or any(_alike(token, other) for other in known)
+    # Niger is not Nigeria: a country is there by one of its names, or not at all.
+    if token in known or token in _country_words():
+        return token in known
+    return any(_alike(token, other) for other in known)
 
 
 @cache
 def _alike(one: str, other: str) -> bool:
-    if min(len(one), len(other)) < _SAME_BEGINNING:
+    if min(len(one), len(other)) < _FEWEST_ALIKE:
         return False
+    ratio = SequenceMatcher(None, one, other).ratio()
     begins = one[:_SAME_BEGINNING] == other[:_SAME_BEGINNING]
-    return begins or SequenceMatcher(None, one, other).ratio() >= _ALIKE
+    nearly = one[:_SHORT_BEGINNING] == other[:_SHORT_BEGINNING] and ratio >= _NEARLY_ALIKE
+    return begins or nearly or ratio >= _ALIKE
+
+
+@cache
+def _country_words() -> frozenset[str]:
+    """Return the names of countries that are one word, in all languages."""
+    return frozenset(name for name, _ in _territories() if " " not in name)
 
 
 @cache
@@ -102,7 +141,7 @@ def _territories() -> tuple[tuple[str, frozenset[str]], ...]:
     named = [Locale(language).territories for language in ("fr", "en", "nl")]
     rows = []
     for code in named[0]:
-        names = [fold(table[code]) for table in named if code in table and code.isalpha()]
+        names = [fold(table[code]) for table in named if code in table and str(code).isalpha()]
         words = frozenset(word for name in names for word in surface_tokens(name))
         rows += [(name, words) for name in names]
     return tuple(rows)

@@ -232,8 +232,8 @@ def _read(tokens: list[str]) -> Iterator[Quantity]:
         elif token in _WEEKDAY_WORDS:
             yield Quantity("weekday", frozenset({_WEEKDAY_WORDS[token]}), "", token)
         elif token in _ORDINAL_WORDS and token not in _UNIT_WORDS:
-            values = {_ORDINAL_WORDS[token], *_FRACTIONS.get(token, ())}
-            yield Quantity("number", frozenset(values), "", token)
+            values = frozenset({_ORDINAL_WORDS[token], *_FRACTIONS.get(token, ())})
+            yield Quantity("number", values, "", token)
         elif token in _FRACTIONS:
             yield Quantity("number", frozenset(_FRACTIONS[token]), "", token)
         elif (roman := _roman(token)) and (following in _CENTURY or _after_suffix(tokens, place)):

@@ -6,7 +6,6 @@ import re
 from typing import Literal
 
 from rag.lexical import fold
-from rag.types import Language
 
 __all__ = [
     "ACRONYM",
@@ -15,7 +14,6 @@ __all__ = [
     "Asks",
     "asked_for",
     "asked_key",
-    "asks_yes_or_no",
     "lacks_form",
     "names",
     "wants_list",
@@ -125,38 +123,6 @@ def asked_for(question: str) -> Asks:
 def wants_list(question: str) -> bool:
     """Return whether the question asks for several things."""
     return _LIST.search(fold(question).replace("’", "'")) is not None
-
-
-_ASKS_FOR_MORE = (
-    r"(?!.*\b(?:quel\w*|quoi|combien|comment|pourquoi|lequel|laquelle|lesquel\w+|qu'est|"
-    r"who|whom|whose|what|which|why|how|wie|wat|welke?|wanneer|waarom|hoe\w*|"
-    # "Jusqu'à quand …", "… que risque-t-on …"
-    r"(?:de|a|avec|pour|par|chez) (?:qui|quand|ou)|(?:que|qui|quand|ou) [^ ]+-(?:t-)?(?:il|elle|on))\b)"
-)
-_YES_OR_NO = re.compile(
-    rf"^(?:et |mais |and |but |en |maar )?{_ASKS_FOR_MORE}(?:"
-    r"est-ce qu(?:e |')|"
-    # "Le CCB est-il …", "Y a-t-il …", "Peut-on …"; not "Qui est-il", "Où siège-t-il"
-    r"(?!(?:\w+ )?(?:qui|que|ou|quand)\b|qu')[^?,]*?\b\w+-(?:t-)?"
-    r"(?:il|elle|ils|elles|on|ce|je|nous|vous)\b|"
-    r"(?:is|are|was|were|do|does|did|can|could|may|might|must|should|shall|has|have|had|will|"
-    r"would|isn't|aren't|doesn't|don't|didn't|can't|won't)\s)"
-)
-# In Dutch any verb may open the question.
-_YES_OR_NO_DUTCH = re.compile(
-    rf"^(?:en |maar )?{_ASKS_FOR_MORE}(?:"
-    r"(?:is|zijn|was|waren|kan|kunt|kunnen|mag|mogen|moet|moeten|heeft|hebben|wordt|worden|zal|"
-    r"zou|zouden|hoeft|krijgt|geldt)\s|"
-    r"(?!(?:de|het|een|in|op|met|voor|van|bij|aan|door|volgens|sinds|tot|onder|over|na|om|als|"
-    r"of|naar|uit|tijdens|tegen|waar\w*)\b)[a-z]{2,}\s.*\?)"
-)
-
-
-def asks_yes_or_no(question: str, language: Language) -> bool:
-    """Return whether a question can be answered by yes or no."""
-    text = " ".join(fold(question).replace("’", "'").split())
-    pattern = _YES_OR_NO_DUTCH if language == "nl" else _YES_OR_NO
-    return pattern.match(text) is not None
 
 
 # What a card calls its rows, and the words that ask for them in the three languages.

@@ -1,47 +1,68 @@
-"""Whether passages support a statement: the check that every written sentence must pass."""
+"""Whether passages support a statement: the check that every written sentence must pass.
+
+Several signals decide, and what cannot be told is not supported. A number, a date, a unit, an
+acronym or a name that neither the passages nor the question have, and a denial on one side
+only, are enough to refuse. Beyond that every word of the statement must have a counterpart in
+one sentence of the passages: the cosine of its token with the nearest token there (the late
+interaction of `rag/late.py`), the three weakest of which count, and what the trained reader
+says of the passage for the statement.
+
+So are what must or may be on one side only, and names in another order. What all this cannot
+see is measured with `eval/statements.jsonl`. It is strict, and keeps few sentences.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+
 from rag.config import Settings
-from rag.encoder import Encoder
+from rag.encoder import Encoder, TokenVectors, Vectors
 from rag.language import detect
+from rag.late import token_weights
 from rag.lexical import content_words, fold, surface_tokens
+from rag.names import absent_names, turned_round
+from rag.quantities import missing
 from rag.sentences import sentences
+from rag.span_model import SpanReader, open_span_reader
+from rag.types import Language
 
-__all__ = ["Reason", "Support", "Verifier", "WordCoverage", "open_verifier"]
-
-_WORD = re.compile(r"\w+")
-_DENYING = frozenset(
-    [
-        "ne",
-        "n",
-        "pas",
-        "non",
-        "jamais",
-        "aucun",
-        "aucune",
-        "ni",
-        "sans",
-        "not",
-        "no",
-        "never",
-        "none",
-        "without",
-        "cannot",
-        "niet",
-        "geen",
-        "nooit",
-        "zonder",
-        "noch",
-    ]
-)
+__all__ = ["Reason", "SignalVerifier", "Support", "Verifier", "open_verifier"]
 
 Reason = Literal["number", "date", "name", "negation", "modality", "role", "meaning", "language"]
+
+# A logistic regression on 1,912 statements about passages of the training sets, less those that
+# the refusals above decide: half right, half wrong by a word or two. The threshold lets 4 to 6 in a
+# hundred wrong ones pass on 718 others, and 15 to 17 in a hundred right ones.
+_INTERCEPT = -12.85
+_WEAKEST = 16.74
+_RELEVANCE = 0.131
+_FOREIGN = 0.738
+_THRESHOLD = 0.755
+_WEAK_WORDS = 3
+# Of a statement's tokens the lightest third is left out: articles, prepositions.
+_LIGHT = 0.3
+_ABSENT_NAMES = 0.5
+_DENYING = re.compile(
+    r"\b(?:n|ne|pas|jamais|aucune?|ni|sans|non|rien|personne|not|no|never|none|nor|without|"
+    r"cannot|nothing|nobody|niet|niets|geen|nooit|zonder|noch|niemand|t)\b"
+)
+_MUST = re.compile(
+    r"\b(?:doit|doivent|devra|devront|obligatoire\w*|oblig\w+|faut|interdit\w*|imperati\w+|exige\w*|"
+    r"must|required|requires?|mandatory|obliged|compulsory|shall|has to|have to|forbidden|"
+    r"moet|moeten|verplicht\w*|vereist|dient|dienen|verboden)\b"
+)
+_MAY = re.compile(
+    r"\b(?:peut|peuvent|pourra|pourront|pourrait|possible|facultati\w+|autoris\w+|permet\w*|permis\w*|"
+    r"may|can|could|might|optional|allowed|possible|permitted|allows?|"
+    r"kan|kunnen|mag|mogen|mogelijk|facultatief|toegestaan|toegelaten)\b"
+)
+_PASSIVE = re.compile(r"\b(?:par|by|door)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,43 +86,113 @@ class Verifier(Protocol):
         """Check a statement against passages, each the line above it and its body."""
 
 
-class WordCoverage:
-    """Support a statement when one sentence of a passage has every word of it that means something.
+class SignalVerifier:
+    """Support a statement when nothing in it is missing from the passages."""
 
-    The line above the passage counts too, and both deny or neither does. Strict: other words
-    for the same thing are not supported, nor is another language; who does what to whom it
-    cannot tell.
-    """
+    def __init__(self, encoder: Encoder, reader: SpanReader | None) -> None:
+        self._encoder = encoder
+        self._reader = reader
 
     def verify(
         self, statement: str, passages: Sequence[tuple[str, str]], *, question: str = ""
     ) -> Support:
         """Check a statement against passages, each the line above it and its body."""
-        said = set(content_words(statement, detect(statement))) - _DENYING
-        denies = _denies(statement)
-        best = Support(False, 0.0, ("meaning",))
-        for head, body in passages:
+        language = detect(statement)
+        if not passages or not content_words(statement, language):
+            return Support(False, 0.0, ("meaning",))
+        reasons = _refusals(statement, [*(f"{h} {b}" for h, b in passages), question])
+        if reasons:
+            return Support(False, 0.0, reasons)
+        weakest, best = self._weakest(statement, language, passages)
+        if _denies(statement) != _denies(best):
+            return Support(False, 0.0, ("negation",))
+        if _modality(statement) != _modality(best):
+            return Support(False, 0.0, ("modality",))
+        # What one language says actively another says passively, and then the order turns.
+        same_voice = bool(_PASSIVE.search(fold(statement))) == bool(_PASSIVE.search(fold(best)))
+        if same_voice and turned_round(statement, best):
+            return Support(False, 0.0, ("role",))
+        if _word_for_word(statement, language, best, passages):
+            return Support(True, 1.0)
+        relevance = 0.0
+        if self._reader is not None:
+            relevance = max(scores.relevance for scores in self._reader.read(statement, passages))
+        logit = (
+            _INTERCEPT + _WEAKEST * weakest + _RELEVANCE * relevance + _FOREIGN * (language != "fr")
+        )
+        score = 1 / (1 + math.exp(-logit))
+        return Support(True, score) if score > _THRESHOLD else Support(False, score, ("meaning",))
+
+    def _weakest(
+        self, statement: str, language: Language, passages: Sequence[tuple[str, str]]
+    ) -> tuple[float, str]:
+        """Return the mean cosine of the three weakest words, and the sentence they are near to."""
+        (said,) = self._encoder.token_vectors([statement], query=True)
+        weights = token_weights(statement, language, said)
+        heavy = weights > np.quantile(weights, _LIGHT)
+        heavy = heavy if heavy.any() else np.ones(len(weights), dtype=bool)
+        asked = _units(said)
+        texts = [f"{head}\n{body}" if head else body for head, body in passages]
+        nearest, weakest, best = -math.inf, 0.0, ""
+        for (head, body), tokens in zip(
+            passages, self._encoder.token_vectors(texts, query=False), strict=True
+        ):
+            shift = len(head) + 1 if head else 0
+            cosines = asked @ _units(tokens).T
+            middle = (tokens.starts + tokens.ends) / 2 - shift
             for start, end in sentences(body):
-                held = set(surface_tokens(f"{head} {body[start:end]}"))
-                score = len(said & held) / len(said) if said else 0.0
-                if score > best.score:
-                    same = denies == _denies(body[start:end])
-                    best = Support(score == 1.0 and same, score, _missing(said - held))
-                    if best.supported:
-                        return Support(True, score)
-        return best
+                inside = (start <= middle) & (middle <= end)
+                if not inside.any():
+                    continue
+                near = cosines[:, inside].max(axis=1)
+                mean = float(near @ weights / weights.sum())
+                if mean > nearest:
+                    nearest, best = mean, body[start:end]
+                    weakest = float(np.sort(near[heavy])[:_WEAK_WORDS].mean())
+        return weakest, best
+
+
+def _refusals(statement: str, texts: Sequence[str]) -> tuple[Reason, ...]:
+    reasons: list[Reason] = []
+    quantities = missing(statement, *texts)
+    if any(quantity.kind == "number" for quantity in quantities):
+        reasons.append("number")
+    if any(quantity.kind != "number" for quantity in quantities):
+        reasons.append("date")
+    acronyms, names = absent_names(statement, *texts)
+    if acronyms or names > _ABSENT_NAMES:
+        reasons.append("name")
+    return tuple(reasons)
 
 
 def _denies(text: str) -> bool:
-    return not _DENYING.isdisjoint(_WORD.findall(fold(text)))
+    return _DENYING.search(fold(text).replace("’", "'")) is not None
 
 
-def _missing(words: Set[str]) -> tuple[Reason, ...]:
-    if not words:
-        return ("negation",)
-    return ("number",) if any(word.isdigit() for word in words) else ("meaning",)
+def _modality(text: str) -> tuple[bool, bool]:
+    """Return whether a text says that something must be, and that it may be."""
+    folded = fold(text)
+    return _MUST.search(folded) is not None, _MAY.search(folded) is not None
+
+
+def _word_for_word(
+    statement: str, language: Language, sentence: str, passages: Sequence[tuple[str, str]]
+) -> bool:
+    """Return whether a sentence, with the line above its passage, has every word that matters."""
+    said = set(content_words(statement, language))
+    return any(
+        said <= set(surface_tokens(f"{head} {sentence}"))
+        for head, body in passages
+        if sentence and sentence in body
+    )
+
+
+def _units(tokens: TokenVectors) -> Vectors:
+    lengths = np.linalg.norm(tokens.vectors, axis=1, keepdims=True)
+    unit: Vectors = tokens.vectors / np.maximum(lengths, 1e-9)
+    return unit
 
 
 def open_verifier(settings: Settings, encoder: Encoder) -> Verifier:
-    """Return what checks the sentences of a language model."""
-    return WordCoverage()
+    """Return what checks the sentences of a language model; raises `ReaderError`."""
+    return SignalVerifier(encoder, open_span_reader(settings, encoder))

@@ -35,6 +35,8 @@ ORDER = (
     "reader",
     "citation",
     "answering",
+    "quantities",
+    "names",
     "verification",
     "draft",
     "chat_model",

@@ -25,7 +25,7 @@ from rag.errors import (
 )
 from rag.index import Index, build_index
 from rag.types import Answer, Turn
-from rag.verification import WordCoverage
+from rag.verification import SignalVerifier
 from rag.writing import open_writer
 from tests.conftest import CORPUS, ToyEncoder
 
@@ -523,5 +523,9 @@ def test_without_a_model_the_answer_is_all_that_happens(settings: Settings) -> N
 
 def test_a_model_that_cannot_be_opened_is_said_at_once(settings: Settings) -> None:
     with pytest.raises(ModelError, match="'acme'"):
-        open_writer(settings.model_copy(update={"llm": "acme:large"}), ToyEncoder(), WordCoverage)
-    assert open_writer(settings, ToyEncoder(), WordCoverage) is None
+        open_writer(settings.model_copy(update={"llm": "acme:large"}), ToyEncoder(), unopened)
+    assert open_writer(settings, ToyEncoder(), unopened) is None
+
+
+def unopened() -> SignalVerifier:
+    raise AssertionError("No model is configured: nothing is to be checked.")

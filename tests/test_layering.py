@@ -45,6 +45,7 @@ ORDER = (
     "feedback",
     "history",
     "pipeline",
+    "mcp_server",
     "cli",
 )
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar, cast
+from typing import Annotated, Any, NotRequired, Protocol, TypeVar, cast
 from urllib.parse import quote, unquote
 
 import anyio
@@ -21,7 +21,7 @@ from mcp_types import Resource, ToolAnnotations
 from pydantic import Field
 
 # Before Python 3.12 pydantic takes this one only.
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from rag.errors import CitadelleError, DocumentNotFound
 from rag.pipeline import Citadelle

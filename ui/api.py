@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
+from datetime import date
 from functools import wraps
 from typing import Any, Final, Literal
 
@@ -34,7 +35,6 @@ from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter, InvalidQ
 from rag.types import Answer, Document
 from rag.writing import Sentence
 from ui import engine as engines
-from ui.clock import today
 from ui.engine import Engine
 from ui.export import Origin, answer_footnotes
 from ui.texts import TEXTS
@@ -353,7 +353,7 @@ class _Reply:
         hints = engine.hints(answer, self._asked.filters)
         blocks = [answer.notice] if answer.notice else []
         blocks += ["\n".join(f"- {hint}" for hint in hints)] if hints else []
-        blocks += answer_footnotes(answer, Origin(self._page, today(), documents), texts)
+        blocks += answer_footnotes(answer, Origin(self._page, date.today(), documents), texts)
         return "".join(f"\n\n{_shown(block)}" for block in blocks)
 
     def piece(

@@ -27,7 +27,7 @@ from rag.errors import CitadelleError, DocumentNotFound
 from rag.pipeline import Citadelle
 from rag.types import Answer, Document, Ranking, Source
 
-__all__ = ["Library", "open_server", "serve_mcp"]
+__all__ = ["Shelf", "open_server", "serve_mcp"]
 
 Result = TypeVar("Result")
 
@@ -143,7 +143,7 @@ class Engine(Protocol):
     def refresh(self) -> bool: ...
 
 
-class Library:
+class Shelf:
     """The documents behind the tools, opened in a thread while the assistant starts."""
 
     def __init__(self, opener: Callable[[], Engine]) -> None:
@@ -189,10 +189,10 @@ class Library:
 class _Server(MCPServer[None]):
     """A server whose resources are the documents of the live index."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         @asynccontextmanager
         async def opened(_: MCPServer[None]) -> AsyncIterator[None]:
-            library.open()
+            shelf.open()
             yield
 
         super().__init__(
@@ -203,11 +203,11 @@ class _Server(MCPServer[None]):
             log_level="WARNING",
             lifespan=opened,
         )
-        self._library = library
+        self._shelf = shelf
 
     async def list_resources(self) -> list[Resource]:
         """List the documents."""
-        engine = await anyio.to_thread.run_sync(self._library.engine)
+        engine = await anyio.to_thread.run_sync(self._shelf.engine)
         return [
             Resource(
                 uri=_address(source.doc_id),
@@ -219,9 +219,9 @@ class _Server(MCPServer[None]):
         ]
 
 
-def open_server(library: Library) -> MCPServer[None]:
+def open_server(shelf: Shelf) -> MCPServer[None]:
     """Return the server with its tools."""
-    server = _Server(library)
+    server = _Server(shelf)
 
     @server.tool(annotations=_READ_ONLY)
     def search(
@@ -230,7 +230,7 @@ def open_server(library: Library) -> MCPServer[None]:
         filters: Filters = None,
     ) -> Hits:
         """Find the passages of the documents on a question or a subject, best first."""
-        ranking = _try(lambda: library.engine().search(question, k, [], filters))
+        ranking = _try(lambda: shelf.engine().search(question, k, [], filters))
         return {
             "query": ranking.query,
             "language": ranking.language,
@@ -261,7 +261,7 @@ def open_server(library: Library) -> MCPServer[None]:
         """Answer a question with quotes of the documents, or say that they do not answer."""
 
         def said() -> dict[str, Any]:
-            engine = library.engine()
+            engine = shelf.engine()
             answer = engine.ask(question, history or [], filters)
             record = answer.to_dict() | {"hints": list(engine.hints(answer, filters))}
             # The tool 'search' gives passages.
@@ -283,14 +283,14 @@ def open_server(library: Library) -> MCPServer[None]:
         ] = None,
     ) -> Stretch:
         """Read a document from one character to another, word for word."""
-        document = _try(lambda: library.engine().document(doc_id))
+        document = _try(lambda: shelf.engine().document(doc_id))
         return _stretch(document, start, end)
 
     @server.resource("citadelle://sources/{doc_id}", mime_type="text/plain")
     def source(doc_id: str) -> str:
         """Read a whole document."""
         try:
-            return library.engine().document(unquote(doc_id)).text
+            return shelf.engine().document(unquote(doc_id)).text
         except DocumentNotFound as error:
             raise ResourceNotFoundError(str(error)) from error
 
@@ -299,8 +299,8 @@ def open_server(library: Library) -> MCPServer[None]:
 
 def serve_mcp(index: Path | None) -> None:
     """Answer an assistant on standard input and output until it closes them."""
-    library = Library(lambda: Citadelle.open(index=index))
-    open_server(library).run("stdio")
+    shelf = Shelf(lambda: Citadelle.open(index=index))
+    open_server(shelf).run("stdio")
 
 
 def _try(act: Callable[[], Result]) -> Result:

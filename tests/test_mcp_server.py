@@ -19,7 +19,7 @@ from rag.config import Settings
 from rag.encoder import Encoder
 from rag.errors import CitadelleError, IndexMissing
 from rag.index import Index, build_index
-from rag.mcp_server import Library, open_server
+from rag.mcp_server import Shelf, open_server
 from tests.conftest import ToyEncoder
 
 Call = Callable[..., Any]
@@ -38,7 +38,7 @@ def call(citadelle: Citadelle) -> Call:
 
     def called(name: str, **arguments: Any) -> Any:
         async def talk() -> Any:
-            async with Client(open_server(Library(lambda: citadelle))) as client:
+            async with Client(open_server(Shelf(lambda: citadelle))) as client:
                 return await client.call_tool(name, arguments)
 
         return asyncio.run(talk())
@@ -56,7 +56,7 @@ def said(result: Any) -> str:
 
 def test_an_assistant_is_told_what_there_is(citadelle: Citadelle) -> None:
     async def talk() -> None:
-        async with Client(open_server(Library(lambda: citadelle))) as client:
+        async with Client(open_server(Shelf(lambda: citadelle))) as client:
             assert (client.server_info.name, client.server_info.version) == (
                 "citadelle",
                 version("citadelle"),
@@ -169,12 +169,12 @@ def test_documents_that_do_not_open_are_tried_again(citadelle: Citadelle) -> Non
             raise result
         return result
 
-    library = Library(opener)
+    shelf = Shelf(opener)
     with pytest.raises(IndexMissing, match="No index"):
-        library.engine()
+        shelf.engine()
     with pytest.raises(CitadelleError, match="OSError: boom"):
-        library.engine()
-    assert library.engine() is library.engine() is citadelle
+        shelf.engine()
+    assert shelf.engine() is shelf.engine() is citadelle
     assert opened == []
 
 
@@ -186,10 +186,10 @@ def test_documents_are_opened_once_for_all_who_wait(citadelle: Citadelle) -> Non
         opened.append(1)
         return citadelle
 
-    library = Library(opener)
-    assert library.open() is library.open()
+    shelf = Shelf(opener)
+    assert shelf.open() is shelf.open()
     go.set()
-    assert library.engine() is citadelle
+    assert shelf.engine() is citadelle
     assert opened == [1]
 
 

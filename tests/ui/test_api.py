@@ -310,7 +310,7 @@ def test_a_program_that_goes_away_stops_the_model(
         if stream:
             assert b"200 OK" in talk.recv(1000)
         talk.close()
-        time.sleep(0.3)
+        time.sleep(1)
         assert not written.closed.is_set()
         written.go.set()
         assert written.closed.wait(10)

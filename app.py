@@ -8,6 +8,7 @@ if __name__ == "__main__":
     main()
 else:
     # Streamlit looks for this name, serves what it finds, and draws the page from this file.
+    from ui.api import routes
     from ui.server import guards, opened
 
-    app = st.App(__file__, middleware=guards(), lifespan=opened)
+    app = st.App(__file__, routes=routes(), middleware=guards(), lifespan=opened)

@@ -1,4 +1,4 @@
-"""The command line: `citadelle index · ask · search · sources · text · doctor · serve`."""
+"""The command line: `citadelle index · ask · search · sources · text · doctor · serve · mcp`."""
 
 from __future__ import annotations
 
@@ -298,6 +298,8 @@ def serve(
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     where = f"http://{host}:{settings.port}{settings.base_path and f'/{settings.base_path}'}"
     _out().print(Text(f"Citadelle is at {where} (Ctrl-C stops it)."))
+    if settings.api:
+        _out().print(Text(f"Programs ask at {where}/v1."))
     sys.stdout.flush()
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     options = {
@@ -314,6 +316,25 @@ def serve(
     command += [f"--{name}={value}" for name, value in options.items()]
     # Replacing this process frees the memory of the preparation and passes Ctrl-C on.
     os.execv(command[0], command)  # noqa: S606
+
+
+@app.command()
+def mcp(index_folder: IndexOption = None) -> None:
+    """Answer an assistant over its standard input and output (Model Context Protocol).
+
+    The assistant starts this command itself, and gets tools to search the documents, to ask
+    them, and to read them. Needs the extra package 'citadelle[mcp]'.
+    """
+    try:
+        from rag.mcp_server import serve_mcp
+    except ModuleNotFoundError as error:
+        raise CitadelleError(
+            "'citadelle mcp' needs a package that is not installed; "
+            "run: pip install 'citadelle[mcp]'"
+        ) from error
+    # Said here, where a person sees it, rather than by the first tool.
+    load_settings(index=index_folder)
+    serve_mcp(index_folder)
 
 
 def main() -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +39,9 @@ BUNDLED_READER = "bundled"
 NO_READER = "none"
 # No setting: files of settings are shared, and settings are printed and kept with measurements.
 API_KEY_VARIABLE = "CITADELLE_LLM_API_KEY"
+
+_SHORTEST_KEY = 8
+_KEY = re.compile(r"[\x21-\x7e]+")
 
 # What changes the content of an index; everything else may change without rebuilding it.
 _INDEX_FIELDS = ("encoder", "chunk_tokens")
@@ -180,6 +184,16 @@ class Settings(BaseSettings):
         True,
         description="Whether the page may add documents, take them away and index them again.",
     )
+    api: bool = Field(
+        False,
+        description="Answer programs too, beside the page: under /v1 as OpenAI's interface does.",
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        validate_default=True,
+        description="Key that programs must send. Empty means none, and then only this machine is "
+        "answered.",
+    )
 
     @field_validator("corpus", "index", "data", "cache")
     @classmethod
@@ -212,6 +226,21 @@ class Settings(BaseSettings):
             raise ValueError("should hold addresses, or domains with an @ before them")
         return users
 
+    @field_validator("api_key")
+    @classmethod
+    def _can_be_sent(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        value = key.get_secret_value()
+        if value and (len(value) < _SHORTEST_KEY or not _KEY.fullmatch(value)):
+            raise ValueError(
+                f"should have {_SHORTEST_KEY} characters or more, and no spaces or accents"
+            )
+        if not value and info.data.get("api"):
+            if info.data.get("login"):
+                raise ValueError("must be set where api = true and login = true")
+            if not _is_loopback(info.data.get("address", "127.0.0.1")):
+                raise ValueError("must be set where api = true and other machines can ask")
+        return key
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -232,6 +261,10 @@ class Settings(BaseSettings):
         """Return 12 hexadecimal digits that change when an index must be rebuilt."""
         values = "\n".join(f"{name}={getattr(self, name)}" for name in _INDEX_FIELDS)
         return hashlib.sha256(values.encode()).hexdigest()[:12]
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
 
 
 def api_key() -> SecretStr | None:
@@ -264,10 +297,12 @@ def load_settings(**overrides: Any) -> Settings:
         if first["type"] == "extra_forbidden":
             raise ConfigurationError(f"Unknown setting '{name}'; known are: {known}.") from error
         wrong = _FORMS.get(name, first["msg"].lower())
+        # A key is not printed; neither is the error that holds it.
+        given_value = "" if name == "api_key" else f", not {first['input']!r}"
         raise ConfigurationError(
             f"Setting '{name}' (from an argument, CITADELLE_{name.upper()} or {SETTINGS_FILE}): "
-            f"{wrong}, not {first['input']!r}."
-        ) from error
+            f"{wrong}{given_value}."
+        ) from (None if name == "api_key" else error)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{SETTINGS_FILE} is not valid TOML: {error}.") from error
     except OSError as error:

@@ -29,6 +29,7 @@ PAGES = (
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "docs/api.md",
     "docs/cli.md",
     "docs/deploy.md",
     "docs/models.md",
@@ -217,6 +218,7 @@ def test_settings_and_variables_of_the_readme_exist() -> None:
     table = page.partition("| setting | default |")[2].partition("\n\n")[0]
     for name, default in re.findall(r"^\| `(\w+)` \| `?([\w.]+)`? \|", table, re.MULTILINE):
         value = getattr(Settings(), name)
+        # As it is written in the file of settings.
         assert (str(value).lower() if isinstance(value, bool) else str(value)) == default, name
     variables = re.findall(r"CITADELLE_(\w+)", page)
     assert {name.lower() for name in variables} <= set(Settings.model_fields)

@@ -47,6 +47,7 @@ ORDER = (
     "feedback",
     "history",
     "pipeline",
+    "mcp_server",
     "cli",
 )
 

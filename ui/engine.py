@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,6 +50,8 @@ class Engine(Protocol):
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        *,
+        written: bool = True,
     ) -> Answer: ...
 
     def stream(
@@ -58,7 +60,7 @@ class Engine(Protocol):
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
-    ) -> Iterator[Event]: ...
+    ) -> Generator[Event, None, None]: ...
 
     def answer(
         self,

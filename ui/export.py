@@ -1,6 +1,7 @@
 """Turn answers and conversations into text that people take elsewhere.
 
-To copy an answer: `answer_text`, `answer_markdown`, `answer_memo`. To download a conversation:
+To copy an answer: `answer_text`, `answer_markdown`, `answer_memo`. For programs, under an
+answer: `answer_footnotes`. To download a conversation:
 `conversation_markdown`, `conversation_html`, `conversation_json`. Text of a person or of a
 document stays text in each: what would be markup there is escaped.
 """
@@ -31,6 +32,7 @@ from ui.texts import InterfaceLanguage, Texts
 
 __all__ = [
     "Origin",
+    "answer_footnotes",
     "answer_markdown",
     "answer_memo",
     "answer_text",
@@ -117,6 +119,15 @@ def answer_memo(answer: Answer, origin: Origin, texts: Texts) -> str:
         quotes.append(f"{quote}{sign}")
         notes.append(f"{sign} {_source(citation)}, {origin.address(citation)}, {consulted}.")
     return "\n\n".join(quotes) + "\n\n" + "\n".join(notes) + "\n"
+
+
+def answer_footnotes(answer: Answer, origin: Origin, texts: Texts) -> tuple[str, ...]:
+    """Return for each marker of an answer, on one line, its quote and where that stands."""
+    return tuple(
+        f"[{citation.key}] {texts.quotation.format(quote=_one_line(origin.quote(citation)))}, "
+        f"{_source(citation)}, {origin.address(citation)}"
+        for citation in answer.citations
+    )
 
 
 # --- A conversation, to download ----------------------------------------------------------

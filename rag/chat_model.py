@@ -6,6 +6,8 @@ The only module that imports langchain's models, and only when one is configured
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import os
 import queue
 import re
 import threading
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rag.config import API_KEY_VARIABLE, Settings, api_key
 from rag.errors import ModelError, ModelSlow
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from pydantic import SecretStr
 
-__all__ = ["ChatModel", "Reply", "open_chat_model"]
+__all__ = ["ChatModel", "Reply", "host_of", "is_here", "open_chat_model"]
 
 # What is installed for a provider, and by which extra of this project.
 _PACKAGES = {
@@ -29,6 +32,13 @@ _PACKAGES = {
     "mistralai": "langchain_mistralai",
     "ollama": "langchain_ollama",
     "openai": "langchain_openai",
+}
+# The variables in which a provider's client looks for another address, and its usual one.
+_ADDRESSES = {
+    "anthropic": (("ANTHROPIC_API_URL", "ANTHROPIC_BASE_URL"), "https://api.anthropic.com"),
+    "mistralai": (("MISTRAL_BASE_URL",), "https://api.mistral.ai"),
+    "ollama": (("OLLAMA_HOST",), "http://127.0.0.1:11434"),
+    "openai": (("OPENAI_API_BASE", "OPENAI_BASE_URL"), "https://api.openai.com"),
 }
 # OpenAI's client asks for a key even where a server of one's own wants none.
 _NO_KEY = "none"
@@ -147,6 +157,29 @@ def open_chat_model(settings: Settings) -> ChatModel:
         reason = _explained(error, settings.llm, settings.llm_base_url)
         raise ModelError(reason) from error
     return ChatModel(opened, settings.llm, settings.llm_base_url)
+
+
+def host_of(settings: Settings) -> str:
+    """Return the host, with its port if that is given, to which the model's questions go."""
+    variables, usual = _ADDRESSES.get(settings.llm.partition(":")[0], ((), ""))
+    given = (settings.llm_base_url, *(os.environ.get(name, "") for name in variables), usual)
+    address = next(filter(None, map(str.strip, given)), "")
+    try:
+        place = urlsplit(address if "//" in address else f"//{address}").netloc
+    except ValueError:
+        # The client will say what is wrong with it.
+        return address
+    return place.rpartition("@")[2].lower()
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host, with a port or without, is this machine itself."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        # A name, whatever it stands for today.
+        return False
 
 
 def _arguments(provider: str, settings: Settings, key: SecretStr | None) -> dict[str, Any]:

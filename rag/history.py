@@ -50,7 +50,7 @@ LONGEST_TITLE: Final = 200
 # How long what was deleted can still be brought back.
 KEPT_AFTER_DELETION: Final = timedelta(days=1)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 # How long one writer waits for another, in seconds; a write takes milliseconds.
 _PATIENCE: Final = 10.0
 _DAMAGE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -82,12 +82,15 @@ _TABLES: Final = (
         history TEXT NOT NULL DEFAULT '[]',
         corpus_hash TEXT NOT NULL DEFAULT '',
         version TEXT NOT NULL DEFAULT '',
-        folded TEXT NOT NULL
+        folded TEXT NOT NULL,
+        quoted INTEGER NOT NULL DEFAULT 0
     )
     """,
     "CREATE INDEX exchanges_of ON exchanges (conversation, number)",
     "CREATE INDEX newest ON conversations (updated)",
 )
+# What a file of the format before has not.
+_ADDED: Final = "ALTER TABLE exchanges ADD COLUMN quoted INTEGER NOT NULL DEFAULT 0"
 _LISTED: Final = """
 SELECT id, title, created, updated, deleted,
        (SELECT count(*) FROM exchanges WHERE conversation = conversations.id) AS questions
@@ -106,7 +109,8 @@ class KeptExchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
     `filters` are pairs of names and values with the label that a person reads; `alone` is a
-    question asked without the ones before it. `history` are the earlier questions that the
+    question asked without the ones before it, `quoted` one that no language model may answer.
+    `history` are the earlier questions that the
     answer was made with, `corpus_hash` stands for the documents as they were, `version` is that
     of Citadelle. `created` and `settled` are in UTC and ISO 8601. `unreadable` tells of an answer
     that was kept and cannot be understood any more.
@@ -116,6 +120,7 @@ class KeptExchange:
     question: str
     filters: tuple[tuple[str, str, str], ...] = ()
     alone: bool = False
+    quoted: bool = False
     answer: Answer | None = None
     error: str = ""
     hints: tuple[str, ...] = ()
@@ -192,8 +197,8 @@ class ConversationStore:
             for exchange in exchanges:
                 connection.execute(
                     "INSERT INTO exchanges "
-                    "(id, conversation, created, question, filters, alone, folded) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    "(id, conversation, created, question, filters, alone, quoted, folded) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                     (
                         exchange.id,
                         conversation,
@@ -201,6 +206,7 @@ class ConversationStore:
                         _clean(exchange.question),
                         json.dumps(exchange.filters),
                         exchange.alone,
+                        exchange.quoted,
                         _folded(exchange.question),
                     ),
                 )
@@ -359,6 +365,9 @@ class ConversationStore:
                     for table in _TABLES:
                         connection.execute(table)
                     connection.execute(f"PRAGMA user_version = {_FORMAT}")
+                elif _version(connection) < _FORMAT:
+                    connection.execute(_ADDED)
+                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
                 yield connection
                 connection.execute("COMMIT")
             finally:
@@ -391,13 +400,13 @@ class ConversationStore:
 
     def _made(self, connection: sqlite3.Connection) -> bool:
         """Tell whether the file has its tables; raises when it is not one of ours."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
         if version > _FORMAT:
             raise HistoryError(
                 f"{self.path} was written by a newer version of Citadelle (format {version}, this "
                 f"one reads {_FORMAT}); update Citadelle, nothing was changed."
             )
-        if version == _FORMAT:
+        if version:
             return True
         # An empty file is what a crash before the first write leaves.
         if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -458,6 +467,10 @@ def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _log_ahead(connection: sqlite3.Connection) -> None:
     """Let others read while one writes, from now on and for all that open the file."""
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -484,13 +497,14 @@ def _settle(connection: sqlite3.Connection, exchange: KeptExchange, now: str) ->
     said = f"{exchange.question} {answer.text if answer is not None else ''}"
     changed = connection.execute(
         "UPDATE exchanges SET settled = ?, answer = ?, error = ?, hints = ?, history = ?, "
-        "corpus_hash = ?, version = ?, folded = ? WHERE id = ? AND settled = ''",
+        "quoted = ?, corpus_hash = ?, version = ?, folded = ? WHERE id = ? AND settled = ''",
         (
             exchange.settled or now,
             written,
             _clean(exchange.error),
             json.dumps(exchange.hints),
             json.dumps(exchange.history),
+            exchange.quoted,
             exchange.corpus_hash,
             exchange.version,
             _folded(said),
@@ -522,6 +536,8 @@ def _exchange(row: Mapping[str, Any]) -> KeptExchange:
         question=row["question"],
         filters=tuple((name, value, label) for name, value, label in json.loads(row["filters"])),
         alone=bool(row["alone"]),
+        # A file of the format before is read without being written.
+        quoted=bool(row.get("quoted", 0)),
         answer=answer,
         error=row["error"],
         hints=tuple(json.loads(row["hints"])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -253,11 +253,14 @@ class Citadelle:
         history: Sequence[str | Turn] = (),
         filters: Filters | None = None,
         progress: Progress | None = None,
+        *,
+        stopped: Callable[[], bool] | None = None,
     ) -> Generator[Event, None, None]:
         """Yield what happens while a question is answered, then the answer.
 
         Without a language model that is the answer alone; with one, each sentence as soon as
-        it was checked. Closing it stops the model. `progress` is told what `ask` tells it,
+        it was checked. Once `stopped` says so, the answer is what stands by then; closing it
+        stops the model and gives none. `progress` is told what `ask` tells it,
         and `("write", 0, passages)` when the model is asked. Raises as `ask`.
         """
         begin = time.perf_counter()
@@ -270,7 +273,7 @@ class Citadelle:
         documents = live.index.documents
         if progress is not None:
             progress("write", 0, len(answer.passages))
-        with closing(self._writer.write(asked, answer, documents)) as events:
+        with closing(self._writer.write(asked, answer, documents, stopped)) as events:
             for event in events:
                 if isinstance(event, Answer):
                     total = (time.perf_counter() - begin) * 1000

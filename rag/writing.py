@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -38,11 +39,12 @@ __all__ = [
     "Trouble",
     "Writer",
     "WritingModel",
+    "notice_in",
     "open_writer",
     "prompt",
 ]
 
-Trouble = Literal["slow", "failed", "declined", "empty", "unsupported", "cut"]
+Trouble = Literal["slow", "failed", "declined", "empty", "unsupported", "stopped", "cut", "ended"]
 # Why the passages are quoted instead, or why a written answer stops.
 NOTICES: Mapping[Trouble, Mapping[str, str]] = {
     "slow": {
@@ -81,10 +83,23 @@ NOTICES: Mapping[Trouble, Mapping[str, str]] = {
         "nl": "De documenten bevestigen niets van wat het taalmodel schreef; dit zeggen ze, woord "
         "voor woord.",
     },
+    "stopped": {
+        "fr": "Vous avez arrêté le modèle de langue avant sa première phrase vérifiée\u00a0; voici "
+        "ce que disent les documents, mot pour mot.",
+        "en": "You stopped the language model before its first checked sentence; here is what the "
+        "documents say, word for word.",
+        "nl": "U hebt het taalmodel gestopt voor de eerste gecontroleerde zin; dit zeggen de "
+        "documenten, woord voor woord.",
+    },
     "cut": {
         "fr": "Le modèle de langue s’est interrompu\u00a0; la réponse peut être incomplète.",
         "en": "The language model stopped early; the answer may not be complete.",
         "nl": "Het taalmodel stopte te vroeg; het antwoord is misschien niet volledig.",
+    },
+    "ended": {
+        "fr": "Vous avez arrêté le modèle de langue\u00a0; la réponse peut être incomplète.",
+        "en": "You stopped the language model; the answer may not be complete.",
+        "nl": "U hebt het taalmodel gestopt; het antwoord is misschien niet volledig.",
     },
 }
 
@@ -96,6 +111,8 @@ _TOKENS_A_SENTENCE = 60
 _MOST_REPEATS = 3
 # It may write this many times the sentences asked for, because some are taken away.
 _MOST_WRITTEN = 4
+# How often it is asked, in seconds, whether a person stopped the model.
+_STOP_SECONDS = 0.2
 # A sentence of this many words in one of the three languages is known to be.
 _LONG = 8
 # Units that are tried as the quote of a sentence, the likeliest first.
@@ -239,11 +256,13 @@ class Writer:
         question: str,
         found: Answer,
         documents: Mapping[str, Document],
+        stopped: Callable[[], bool] | None = None,
     ) -> Generator[Event, None, None]:
         """Yield what happens while an answer is written, then the answer.
 
         `found` is the extractive answer, which is given when nothing that the model writes
-        stands. Closing it stops the model.
+        stands. Once `stopped` says so, the answer is what stands by then. Closing it stops the
+        model and yields nothing more.
         """
         begin = time.monotonic()
         fallback = self._settings.fallback_language
@@ -254,7 +273,10 @@ class Writer:
         reply = self.model.ask(system, user)
         detail = ""
         try:
-            trouble = yield from self._sentences(reply, given, question, tongue, desk, begin)
+            read = _stoppable(reply, stopped) if stopped is not None else reply.read
+            trouble = yield from self._sentences(read, given, question, tongue, desk, begin)
+        except _Stopped:
+            trouble = "stopped"
         except ModelError as error:
             trouble = "slow" if isinstance(error, ModelSlow) else "failed"
             detail = str(error)
@@ -269,8 +291,9 @@ class Writer:
             yield notice
             yield replace(found, removed=tuple(desk.removed), notice=notice.text, timings=timings)
             return
-        cut = trouble in ("slow", "failed")
-        notice = Notice("cut", NOTICES["cut"][tongue], detail)
+        cut = trouble in ("slow", "failed", "stopped")
+        kind = "ended" if trouble == "stopped" else "cut"
+        notice = Notice(kind, NOTICES[kind][tongue], detail)
         if cut:
             yield notice
         answer = self._answer(found, desk)
@@ -342,7 +365,7 @@ class Writer:
 
     def _sentences(
         self,
-        reply: _Reply,
+        read: Callable[[float], str | None],
         given: Sequence[_Given],
         question: str,
         tongue: str,
@@ -359,7 +382,7 @@ class Writer:
             limit = settings.llm_timeout
             if not desk.sentences:
                 limit = min(limit, settings.llm_first_seconds)
-            piece = reply.read(begin + limit - time.monotonic())
+            piece = read(begin + limit - time.monotonic())
             for drafted in draft.finish() if piece is None else draft.feed(piece):
                 written += 1
                 event = self._checked(drafted, given, question, tongue, desk)
@@ -492,6 +515,14 @@ class Writer:
         )
 
 
+def notice_in(notice: str, language: str) -> str:
+    """Return the notice of an answer in another language, as it is where it is not known."""
+    for words in NOTICES.values():
+        if notice in words.values():
+            return words[language]
+    return notice
+
+
 def prompt(tongue: str, *, passages: str, question: str, sentences: int) -> tuple[str, str]:
     """Return the message that says how to answer, and the one with passages and question."""
     text = (files("rag") / "prompts" / f"{tongue}.md").read_text(encoding="utf-8")
@@ -512,6 +543,27 @@ def prompt(tongue: str, *, passages: str, question: str, sentences: int) -> tupl
         return _PLACEHOLDER.sub(lambda match: values[match[1]], part).strip()
 
     return filled(system), filled(user)
+
+
+class _Stopped(Exception):
+    """A person stopped the model."""
+
+
+def _stoppable(reply: _Reply, stopped: Callable[[], bool]) -> Callable[[float], str | None]:
+    """Return what reads a reply and raises `_Stopped` soon after `stopped` says so."""
+
+    def read(seconds: float) -> str | None:
+        end = time.monotonic() + seconds
+        while True:
+            if stopped():
+                raise _Stopped
+            left = end - time.monotonic()
+            if left <= _STOP_SECONDS:
+                return reply.read(left)
+            with suppress(ModelSlow):
+                return reply.read(_STOP_SECONDS)
+
+    return read
 
 
 def _given(passage: Passage, document: Document) -> _Given:

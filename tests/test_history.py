@@ -409,7 +409,7 @@ def test_an_empty_file_is_one_that_was_not_made_yet(store: ConversationStore) ->
     store.add(C, [asked()])
     assert len(store.list()) == 1
     with sqlite3.connect(store.path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 

@@ -60,6 +60,8 @@ class Engine(Protocol):
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        *,
+        stopped: Callable[[], bool] | None = None,
     ) -> Generator[Event, None, None]: ...
 
     def answer(

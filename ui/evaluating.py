@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rag.errors import CitadelleError, DatasetError
+from rag.types import Answer
 from ui.engine import Engine
 
 if TYPE_CHECKING:
     from eval.dataset import Dataset
+    from eval.experiment import System
 
 __all__ = ["Bench", "Evaluating", "KeptRun", "kept_runs", "question_files"]
 
@@ -128,7 +131,8 @@ class Evaluating:
         from eval.journal import Journal
         from eval.runs import save_run
 
-        engine, dataset = self._engine, self._dataset
+        engine = cast("System", _Quoting(self._engine))
+        dataset = self._dataset
         # Made first: minutes of asking must not end with a folder that cannot be written.
         folder = _made(engine.settings.data / _RUNS)
         unfinished = engine.settings.cache / "eval" / "unfinished"
@@ -155,6 +159,23 @@ class Evaluating:
         self.done += 1
         if self.stopping and self.done < self.total:
             raise _Stopped
+
+
+class _Quoting:
+    """An engine without its language model: what is measured here costs nothing and goes nowhere.
+
+    Whoever wants a model measured says so on the command line.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.settings = engine.settings.model_copy(update={"llm": ""})
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def ask(self, question: str, *, history: Sequence[str] = ()) -> Answer:
+        return self._engine.ask(question, history=history, written=False)
 
 
 def _made(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from ui.engine import Engine
 from ui.feedback import Judgement, recalled_judgement
 from ui.filters import Filter
 from ui.texts import Texts
+from ui.writing import Writing
 
 __all__ = ["Exchange", "keepable", "recall_documents", "recalled", "unchanged_documents"]
 
@@ -22,7 +23,10 @@ class Exchange:
     """A question and what came of it: an answer, an error, or nothing yet.
 
     `filters` are what it was limited to, whatever is in force by now; `hints` say how to ask
-    again what was not answered; `alone` is a question asked without the ones before it.
+    again what was not answered; `alone` is a question asked without the ones before it, `quoted`
+    one that no language model may answer. `writing` is its answer while a model writes it,
+    `proposed` the answer by quotes alone while it is asked whether a model may write another,
+    `compared` that answer beside a written one.
     `documents` are the ones that were quoted, as they were then: an answer goes
     on showing what it was made from when a document changes or goes. They are None of an
     exchange that was kept, until they are looked up.
@@ -31,11 +35,15 @@ class Exchange:
     question: str
     filters: tuple[Filter, ...] = ()
     alone: bool = False
+    quoted: bool = False
     answer: Answer | None = None
     hints: tuple[str, ...] = ()
     error: str = ""
     documents: dict[str, Document] | None = field(default_factory=dict)
     judgement: Judgement | None = None
+    writing: Writing | None = None
+    proposed: Answer | None = None
+    compared: Answer | None = None
     identifier: str = field(default_factory=new_identifier)
 
     @property
@@ -51,6 +59,7 @@ def keepable(exchange: Exchange) -> KeptExchange:
         question=exchange.question,
         filters=tuple((entry.name, entry.value, entry.label) for entry in exchange.filters),
         alone=exchange.alone,
+        quoted=exchange.quoted,
         answer=exchange.answer,
         error=exchange.error,
         hints=exchange.hints,
@@ -70,6 +79,7 @@ def recalled(kept: KeptExchange, folder: Path, texts: Texts) -> Exchange:
         question=kept.question,
         filters=tuple(Filter(*entry) for entry in kept.filters),
         alone=kept.alone,
+        quoted=kept.quoted,
         answer=answer,
         hints=kept.hints,
         error=texts.history_unreadable if kept.unreadable else kept.error,

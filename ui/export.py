@@ -25,6 +25,7 @@ from markupsafe import Markup
 from rag.history import KeptConversation, KeptExchange
 from rag.lexical import fold
 from rag.types import Answer, Citation, Document
+from rag.writing import notice_in
 from ui.addresses import source_address
 from ui.filters import Filter, filter_labels
 from ui.rendering import confidence_of
@@ -85,6 +86,8 @@ class Origin:
 def answer_text(answer: Answer, origin: Origin, texts: Texts) -> str:
     """Return an answer as plain text, and under it what each of its markers stands for."""
     lines = [answer.text.strip()]
+    if answer.mode == "written":
+        lines += ["", _author(answer, texts)]
     if answer.citations:
         lines += ["", _label(texts.export_sources, texts)]
     for citation in answer.citations:
@@ -100,6 +103,8 @@ def answer_text(answer: Answer, origin: Origin, texts: Texts) -> str:
 def answer_markdown(answer: Answer, origin: Origin, texts: Texts) -> str:
     """Return an answer as Markdown, with its quotes as block quotes."""
     blocks = [_prose(answer.text)]
+    if answer.mode == "written":
+        blocks.append(f"*{_escaped(_author(answer, texts))}*")
     blocks += [_block_quote(citation, origin, texts) for citation in answer.citations]
     return "\n\n".join(blocks) + "\n"
 
@@ -153,7 +158,11 @@ def conversation_markdown(
             continue
         if answer.understood:
             blocks.append(f"*{_escaped(_understood(answer, texts))}*")
+        if answer.notice:
+            blocks.append(f"*{_escaped(_one_line(notice_in(answer.notice, texts.code)))}*")
         blocks.append(_prose(answer.text))
+        if answer.mode == "written":
+            blocks.append(f"*{_escaped(_author(answer, texts))}*")
         blocks += [f"- {_escaped(_one_line(hint))}" for hint in exchange.hints]
         if answer.citations:
             blocks.append(f"*{confidence_of(answer, texts)[1]}*")
@@ -179,7 +188,9 @@ def conversation_html(
         texts=texts,
         language=language,
         made=_made(origin, texts),
+        author=_author,
         confidence_of=confidence_of,
+        notice_in=notice_in,
         limits=_limits,
         lines=_lines,
         path=_path,
@@ -254,6 +265,10 @@ def _unanswered(exchange: KeptExchange, texts: Texts) -> str:
 
 def _understood(answer: Answer, texts: Texts) -> str:
     return texts.understood.format(question=_one_line(answer.understood))
+
+
+def _author(answer: Answer, texts: Texts) -> str:
+    return f"{texts.written_by.format(model=_one_line(answer.model))}."
 
 
 def _limits(exchange: KeptExchange, texts: Texts) -> tuple[str, ...]:

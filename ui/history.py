@@ -93,7 +93,7 @@ def leave_conversation() -> None:
     st.session_state.conversation = []
     st.session_state.conversation_id = ""
     st.query_params.pop(_PARAMETER, None)
-    for name in ("refused", "arrived", "gone"):
+    for name in ("refused", "arrived", "gone", "quoted", "answer-mode"):
         st.session_state.pop(name, None)
 
 
@@ -155,6 +155,8 @@ def _show(wanted: str, store: ConversationStore, folder: Path, texts: Texts) -> 
     clear_filters()
     state.conversation = [recalled(exchange, folder, texts) for exchange in kept]
     state.conversation_id = wanted
+    if kept:
+        state.quoted = kept[-1].quoted
     if numbered:
         state.first_number = first_number() + _NUMBERS_APART
     # Its last question is brought into view, as if it had just been answered.

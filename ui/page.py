@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Final, cast, get_args
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from rag.chat_model import host_of
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
 from ui import engine as engines
 from ui.collection import draw_beginning
+from ui.consent import writes_elsewhere
 from ui.documents import draw_documents
 from ui.engine import Engine
 from ui.evaluation import draw_evaluation
@@ -105,8 +108,19 @@ def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
             on_change=keep_language,
         )
         draw_logout(texts)
-        st.html(f'<div class="cit-footnote">{texts.footnote}</div>')
+        st.html(f'<div class="cit-footnote">{escape(_footnote(texts))}</div>')
     return cast(View, view), history
+
+
+def _footnote(texts: Texts) -> str:
+    """Say whether anything leaves this machine."""
+    try:
+        settings = load_settings()
+    except CitadelleError:
+        return texts.footnote  # Opening the engine will say what is wrong with them.
+    if writes_elsewhere(settings):
+        return texts.footnote_remote.format(host=host_of(settings))
+    return texts.footnote
 
 
 # --- Opening the engine -------------------------------------------------------------------

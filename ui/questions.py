@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.errors import CitadelleError, IndexBusy, InvalidFilter
 from rag.types import Answer
+from rag.writing import notice_in
 from ui.copying import draw_copy
 from ui.engine import Engine, ProgressCallback
 from ui.exchange import Exchange, recall_documents
@@ -33,6 +36,16 @@ from ui.rendering import (
     understood_html,
 )
 from ui.texts import EXAMPLES, Texts
+from ui.written_answers import (
+    awaits_consent,
+    draw_beneath,
+    draw_consent,
+    draw_mode,
+    draw_stop,
+    is_allowed,
+    quotes_only,
+    write,
+)
 
 __all__ = ["draw_questions", "new_conversation"]
 
@@ -40,6 +53,14 @@ logger = logging.getLogger(__name__)
 
 _USER_AVATAR: Final = ":material/person:"
 _ANSWER_AVATAR: Final = ":material/fort:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where it is shown how far an answer is, and what stands of it."""
+
+    status: StatusContainer
+    answer: DeltaGenerator
 
 
 def new_conversation() -> None:
@@ -62,7 +83,7 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
         with welcome.container():
             _welcome(engine, texts)
     with talk:
-        statuses = [
+        places = [
             _draw_exchange(number, exchange, engine, texts)
             for number, exchange in enumerate(conversation, start=first_number())
         ]
@@ -76,41 +97,49 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
         refusal = st.empty()
         if "refused" in state:
             refusal.html(notice_html(state.refused, "warning"))
-        draw_filters(engine, texts)
+        if engine.settings.llm:
+            with st.container(key="ask-options", horizontal=True, gap="small"):
+                draw_filters(engine, texts)
+                draw_mode(texts)
+        else:
+            draw_filters(engine, texts)
         question = st.chat_input(texts.placeholder, key="question")
     if question is not None:
         _submit(question, engine, texts)
         st.rerun()
     draw_source(dict(enumerate(conversation, start=first_number())), engine, texts)
     if conversation:
-        _settle(conversation, statuses, engine, texts)
+        _settle(conversation, places, engine, texts)
     else:
         arrive()
 
 
 def _settle(
     conversation: Sequence[Exchange],
-    statuses: Sequence[StatusContainer | None],
+    places: Sequence[_Place | None],
     engine: Engine,
     texts: Texts,
 ) -> None:
     """Bring the last exchange into view; answer first what is still to be answered.
 
-    `statuses` say meanwhile what is being done.
+    In the `places` it is said meanwhile what is being done.
     Everything else is drawn by then, so that nothing is missing or faded meanwhile.
     """
     state = st.session_state
-    for place, exchange in enumerate(conversation):
-        if exchange.pending:
-            number = first_number() + place
+    for before, (exchange, place) in enumerate(zip(conversation, places, strict=True)):
+        number = first_number() + before
+        if awaits_consent(exchange, engine.settings):
+            bring(f"exchange-{number}", "consent", said=texts.consent_asked)
+            return
+        if exchange.pending and place is not None:
             bring(f"exchange-{number}", "asked")
             with turn_to_answer(exchange, own_folder(engine.settings.data)) as wanted:
                 if wanted:
-                    progress = _steps(statuses[place], texts)
-                    _answer(exchange, conversation[:place], progress, engine, texts)
+                    _answer(number, exchange, conversation[:before], place, engine, texts)
             if exchange.answer is not None:
                 show_beside(number, exchange.answer)
-            state.arrived = number
+            if not awaits_consent(exchange, engine.settings):
+                state.arrived = number
             st.rerun()
     last = first_number() + len(conversation) - 1
     if state.get("arrived") == last:
@@ -164,7 +193,19 @@ def _submit(question: str, engine: Engine, texts: Texts) -> None:
         )
         state.returned = question
     else:
-        submit(Exchange(question.strip(), filters_in_force()), own_folder(engine.settings.data))
+        _put(Exchange(question.strip(), filters_in_force()), engine)
+
+
+def _put(exchange: Exchange, engine: Engine) -> None:
+    """Put a question in the conversation, to be answered as is wished for now."""
+    state = st.session_state
+    state.pop("consent_unkept", None)
+    for earlier in state.conversation:
+        # Who asks on instead of allowing a model to write is answered by quotes.
+        if awaits_consent(earlier, engine.settings):
+            earlier.quoted = True
+    exchange.quoted = quotes_only()
+    submit(exchange, own_folder(engine.settings.data))
 
 
 def _ask_again(exchange: Exchange, engine: Engine) -> None:
@@ -172,14 +213,13 @@ def _ask_again(exchange: Exchange, engine: Engine) -> None:
     conversation = st.session_state.conversation
     # A second click comes while the first is being answered.
     if not conversation[-1].pending:
-        submit(exchange, own_folder(engine.settings.data))
+        _put(exchange, engine)
 
 
-def _draw_exchange(
-    number: int, exchange: Exchange, engine: Engine, texts: Texts
-) -> StatusContainer | None:
-    """Draw a question and what came of it; return what says how far an answer is."""
-    status = None
+def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> _Place | None:
+    """Draw a question and what came of it; return the place of an answer that is not there yet."""
+    place = None
+    settings = engine.settings
     with st.chat_message("user", avatar=_USER_AVATAR):
         st.html(question_html(exchange.question, f"exchange-{number}"))
         if exchange.filters:
@@ -195,8 +235,12 @@ def _draw_exchange(
                 args=(Exchange(exchange.question, exchange.filters, alone=True), engine),
             )
     with st.chat_message("assistant", avatar=_ANSWER_AVATAR):
-        if exchange.pending:
-            status = st.status(texts.searching, type="compact")
+        if awaits_consent(exchange, settings):
+            draw_consent(number, exchange, engine, texts)
+        elif exchange.pending:
+            place = _Place(st.status(texts.searching, type="compact"), st.empty())
+            if settings.llm and not exchange.quoted and is_allowed(settings):
+                draw_stop(number, exchange, texts)
         elif exchange.answer is None:
             st.html(notice_html(exchange.error, "error"))
         else:
@@ -211,7 +255,7 @@ def _draw_exchange(
                 on_click=_ask_again,
                 args=(Exchange(exchange.question, alone=exchange.alone), engine),
             )
-    return status
+    return place
 
 
 def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
@@ -225,29 +269,37 @@ def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
     return history
 
 
-def _steps(status: StatusContainer | None, texts: Texts) -> ProgressCallback:
-    """Return what says in `status` which step an answer is at."""
+def _steps(status: StatusContainer, texts: Texts) -> ProgressCallback:
+    """Return what says in `status` which step an answer is at, when it comes to one."""
+    reached = "search"
 
     def say(stage: str, _done: int, total: int) -> None:
-        if status is None or stage != "read":
+        nonlocal reached
+        if stage == reached or stage not in ("read", "write"):
             return
+        reached = stage
         words = texts.reading_passages.format(count=texts.count(total))
-        status.update(label=texts.reading_passage if total == 1 else words)
+        read = texts.reading_passage if total == 1 else words
+        status.update(label=texts.writing if stage == "write" else read)
 
     return say
 
 
 def _answer(
+    number: int,
     exchange: Exchange,
     earlier: Sequence[Exchange],
-    progress: ProgressCallback,
+    place: _Place,
     engine: Engine,
     texts: Texts,
 ) -> None:
+    """Answer a question, unless a person is to be asked first who may get it."""
     history = _history(exchange, earlier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
-        answer = engine.ask(exchange.question, history=history, filters=filters, progress=progress)
+        answer = _given(number, exchange, history, filters, place, engine, texts)
+        if answer is None:
+            return
         quoted = {citation.doc_id for citation in answer.citations}
         quoted |= {passage.doc_id for passage in answer.passages}
         documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
@@ -271,10 +323,37 @@ def _answer(
     settle(exchange, own_folder(engine.settings.data))
 
 
+def _given(
+    number: int,
+    exchange: Exchange,
+    history: Sequence[str],
+    filters: Mapping[str, str],
+    place: _Place,
+    engine: Engine,
+    texts: Texts,
+) -> Answer | None:
+    """Return the answer that may be given; None, with another proposed, where that is asked."""
+    progress = _steps(place.status, texts)
+    if not engine.settings.llm:
+        return engine.ask(exchange.question, history=history, filters=filters, progress=progress)
+    if not exchange.quoted and is_allowed(engine.settings):
+        return write(number, exchange, history, filters, engine, place.answer, progress, texts)
+    answer = exchange.proposed or engine.ask(
+        exchange.question, history=history, filters=filters, progress=progress, written=False
+    )
+    # Of what is answered by no quote, no model is asked.
+    if exchange.quoted or answer.mode != "extractive":
+        return answer
+    exchange.proposed = answer
+    return None
+
+
 def _draw_answer(
     number: int, exchange: Exchange, answer: Answer, engine: Engine, texts: Texts
 ) -> None:
     documents = recall_documents(exchange, engine)
+    if answer.notice:
+        st.html(notice_html(notice_in(answer.notice, texts.code)))
     if answer.abstained:
         st.html(notice_html(answer.text, points=exchange.hints))
     else:
@@ -292,6 +371,7 @@ def _draw_answer(
                 for shown in close:
                     st.html(evidence_html(shown, 0, texts))
         return
+    draw_beneath(number, exchange, answer, engine, texts)
     passages = evidence(answer, documents)
     title = texts.passage if len(passages) == 1 else texts.passages
     if passages:

@@ -30,6 +30,7 @@ __all__ = [
     "answer_html",
     "chunk_html",
     "confidence_of",
+    "consent_html",
     "document_html",
     "evidence",
     "evidence_html",
@@ -49,6 +50,7 @@ __all__ = [
     "source_heading_html",
     "source_html",
     "understood_html",
+    "written_html",
 ]
 
 # After a space: a footnote of the document's own, as in "1872[1]", sticks to its word.
@@ -241,17 +243,62 @@ def answer_html(
 ) -> str:
     """Show an answer, its short answer in bold and its markers as links to what they quote.
 
-    `number` is that of the answer in its conversation. A marker leads into the document; where
-    that is gone or has changed, to the passage below the answer.
+    `number` is that of the answer in its conversation, 0 where it has none. A marker leads into
+    the document; where that is gone or has changed, to the passage below the answer.
     """
+    return _prose_html(answer.text, answer.short_answer, answer.citations, number, documents, texts)
+
+
+def written_html(
+    text: str,
+    citations: Iterable[Citation],
+    number: int,
+    documents: Mapping[str, Document],
+    texts: Texts,
+) -> str:
+    """Show what stands so far of an answer that is being written, as it will stand in it."""
+    return _prose_html(text, "", citations, number, documents, texts)
+
+
+def removed_html(removed: Iterable[str], texts: Texts) -> str:
+    """Show the sentences that a model wrote and the passages do not support, each marked so."""
+    items = "".join(
+        f"<li><del>{escape(' '.join(sentence.split()))}</del> "
+        f'<span class="cit-chip">{escape(texts.not_supported)}</span></li>'
+        for sentence in removed
+    )
+    return f'<ul class="cit-removed">{items}</ul>'
+
+
+def consent_html(question: str, titles: Iterable[str], model: str, host: str, texts: Texts) -> str:
+    """Ask whether a model elsewhere may write the answer, and say what it would get."""
+    sent = "".join(f"<li>{escape(title)}</li>" for title in titles)
+    about = texts.consent_text.format(model=model, host=host)
+    return (
+        f'<div class="cit-notice cit-notice-warning">'
+        f"<strong>{escape(texts.consent_title.format(host=host))}</strong>"
+        f"<p>{escape(about)}</p>"
+        f"<p>{escape(texts.consent_question)}</p><ul><li>{escape(question)}</li></ul>"
+        f"<p>{escape(texts.consent_passages)}</p><ul>{sent}</ul>"
+        f'<p class="cit-detail">{escape(texts.consent_kept)}</p></div>'
+    )
+
+
+def _prose_html(
+    text: str,
+    short_answer: str,
+    citations: Iterable[Citation],
+    number: int,
+    documents: Mapping[str, Document],
+    texts: Texts,
+) -> str:
     markers = {
-        citation.key: _marker_html(citation, number, documents, texts)
-        for citation in answer.citations
+        citation.key: _marker_html(citation, number, documents, texts) for citation in citations
     }
     parts: list[str] = []
     items: list[str] = []
-    bold = " ".join(answer.short_answer.split())
-    for line in answer.text.split("\n"):
+    bold = " ".join(short_answer.split())
+    for line in text.split("\n"):
         if not line.strip():
             continue
         item = _ITEM.match(line.lstrip())
@@ -285,8 +332,9 @@ def _marker_html(
     quote = " ".join(quote.split())
     hint = quote if len(quote) <= _LONGEST_HINT else f"{quote[:_LONGEST_HINT].rstrip()}…"
     # An address too, which a click with the middle button opens in a window of its own.
+    address = escape(source_address("", citation))
     link = (
-        f'href="{escape(source_address("", citation))}" data-open="{number}.{key}"'
+        f'href="{address}" data-open="{f"{number}.{key}" if number else address}"'
         if document is not None
         else f'href="#passage-{number}-{key}"'
     )
@@ -331,6 +379,8 @@ def footer_html(answer: Answer, texts: Texts) -> str:
     parts = []
     if not answer.abstained:
         parts.append(f'<span class="cit-confidence cit-{level}">{escape(words)}</span>')
+    if answer.mode == "written":
+        parts.append(f"<span>{escape(texts.written_by.format(model=answer.model))}</span>")
     total = answer.timings.get("total_ms")
     if total is not None:
         seconds = f"{max(total / 1000, 0.1):.1f}".replace(".", texts.decimal_mark)

@@ -55,6 +55,7 @@ EXAMPLES: Final = (
 class Texts:
     """Hold the strings of one language; words in braces are filled in by the page."""
 
+    code: InterfaceLanguage
     tagline: str
     language: str
     view: str
@@ -86,6 +87,25 @@ class Texts:
     reading_passage: str
     reading_passages: str
     answer_ready: str
+    answer_mode: str
+    mode_written: str
+    mode_quoted: str
+    writing: str
+    stop: str
+    written_by: str
+    removed_one: str
+    removed_many: str
+    not_supported: str
+    quotes_instead: str
+    consent_title: str
+    consent_text: str
+    consent_question: str
+    consent_passages: str
+    consent_kept: str
+    consent_asked: str
+    consent_yes: str
+    consent_no: str
+    consent_unkept: str
     opening: str
     stage_encoder: str
     stage_documents: str
@@ -272,6 +292,7 @@ class Texts:
     skipped_one: str
     skipped_many: str
     footnote: str
+    footnote_remote: str
     login_title: str
     login_help: str
     login: str
@@ -354,6 +375,7 @@ def _typeset(value: Any) -> Any:
 
 _FRENCH = typeset(
     Texts(
+        code="fr",
         tagline="Des réponses citées, mot pour mot",
         language="Langue",
         view="Afficher",
@@ -388,6 +410,29 @@ _FRENCH = typeset(
         reading_passage="Lecture d’un passage…",
         reading_passages="Lecture de {count} passages…",
         answer_ready="La réponse est affichée.",
+        answer_mode="Forme des réponses",
+        mode_written="Réponse rédigée",
+        mode_quoted="Citations seules",
+        writing="Rédaction et vérification…",
+        stop="Arrêter",
+        written_by="Rédigé par {model}, chaque phrase vérifiée",
+        removed_one="1 phrase n’était pas confirmée par les sources et a été retirée",
+        removed_many="{count} phrases n’étaient pas confirmées par les sources et ont été retirées",
+        not_supported="non confirmé",
+        quotes_instead="La même question, avec des citations seules",
+        consent_title="Envoyer cette question à {host} ?",
+        consent_text="Le modèle de langue {model} ne tourne pas sur cet ordinateur. Pour rédiger "
+        "la réponse, Citadelle enverrait à {host} la question telle qu’elle est comprise et les "
+        "passages trouvés pour elle, et ferait de même pour les questions suivantes.",
+        consent_question="La question",
+        consent_passages="Des passages de",
+        consent_kept="Votre accord est retenu pour ce modèle et ce serveur. Sans lui, cette "
+        "conversation ne reçoit que des citations, et rien n’est envoyé.",
+        consent_asked="Votre accord est demandé avant l’envoi.",
+        consent_yes="Envoyer et rédiger",
+        consent_no="Citations seules, ne rien envoyer",
+        consent_unkept="Votre accord n’a pas pu être retenu ; il vaut jusqu’au rechargement de "
+        "la page.",
         opening="Préparation des documents",
         stage_encoder="Préparation de l’encodeur",
         stage_documents="Lecture des documents",
@@ -595,6 +640,8 @@ _FRENCH = typeset(
         skipped_one="1 document n’a pas pu être lu",
         skipped_many="{count} documents n’ont pas pu être lus",
         footnote="Tout se passe sur cet ordinateur.",
+        footnote_remote="Rien ne quitte cet ordinateur sans votre accord : le modèle de langue "
+        "qui rédige les réponses est sur {host}.",
         login_title="Connexion",
         login_help="Ces documents sont réservés : connectez-vous pour les interroger.",
         login="Se connecter",
@@ -608,6 +655,7 @@ _FRENCH = typeset(
 )
 
 _ENGLISH = Texts(
+    code="en",
     tagline="Answers with their source, word for word",
     language="Language",
     view="Show",
@@ -642,6 +690,28 @@ _ENGLISH = Texts(
     reading_passage="Reading 1 passage…",
     reading_passages="Reading {count} passages…",
     answer_ready="The answer is shown.",
+    answer_mode="Form of the answers",
+    mode_written="Written answer",
+    mode_quoted="Quotes only",
+    writing="Writing and checking…",
+    stop="Stop",
+    written_by="Written by {model}, every sentence checked",
+    removed_one="1 sentence was not supported by the sources and left out",
+    removed_many="{count} sentences were not supported by the sources and left out",
+    not_supported="not supported",
+    quotes_instead="The same question answered by quotes only",
+    consent_title="Send this question to {host}?",
+    consent_text="The language model {model} does not run on this computer. To write the answer, "
+    "Citadelle would send to {host} the question as it is understood and the passages found for "
+    "it, and would do the same for the questions that follow.",
+    consent_question="The question",
+    consent_passages="Passages from",
+    consent_kept="Your consent is remembered for this model and this server. Without it, this "
+    "conversation gets quotes only, and nothing is sent.",
+    consent_asked="Your consent is asked before anything is sent.",
+    consent_yes="Send and write",
+    consent_no="Quotes only, send nothing",
+    consent_unkept="Your consent could not be remembered; it holds until the page is loaded again.",
     opening="Preparing the documents",
     stage_encoder="Preparing the encoder",
     stage_documents="Reading the documents",
@@ -841,6 +911,8 @@ _ENGLISH = Texts(
     skipped_one="1 document could not be read",
     skipped_many="{count} documents could not be read",
     footnote="Everything happens on this computer.",
+    footnote_remote="Nothing leaves this computer without your consent: the language model that "
+    "writes the answers is on {host}.",
     login_title="Log in",
     login_help="These documents are not for everyone: log in to ask them.",
     login="Log in",
@@ -852,6 +924,7 @@ _ENGLISH = Texts(
 )
 
 _DUTCH = Texts(
+    code="nl",
     tagline="Antwoorden met hun bron, woord voor woord",
     language="Taal",
     view="Tonen",
@@ -886,6 +959,29 @@ _DUTCH = Texts(
     reading_passage="1 passage wordt gelezen…",
     reading_passages="{count} passages worden gelezen…",
     answer_ready="Het antwoord staat op het scherm.",
+    answer_mode="Vorm van de antwoorden",
+    mode_written="Geschreven antwoord",
+    mode_quoted="Alleen citaten",
+    writing="Schrijven en controleren…",
+    stop="Stoppen",
+    written_by="Geschreven door {model}, elke zin gecontroleerd",
+    removed_one="1 zin werd niet bevestigd door de bronnen en is weggelaten",
+    removed_many="{count} zinnen werden niet bevestigd door de bronnen en zijn weggelaten",
+    not_supported="niet bevestigd",
+    quotes_instead="Dezelfde vraag, met alleen citaten",
+    consent_title="Deze vraag naar {host} sturen?",
+    consent_text="Het taalmodel {model} draait niet op deze computer. Om het antwoord te "
+    "schrijven zou Citadelle de vraag zoals die is begrepen en de passages die ervoor zijn "
+    "gevonden naar {host} sturen, en hetzelfde doen voor de volgende vragen.",
+    consent_question="De vraag",
+    consent_passages="Passages uit",
+    consent_kept="Uw toestemming wordt onthouden voor dit model en deze server. Zonder "
+    "toestemming krijgt dit gesprek alleen citaten, en wordt er niets verstuurd.",
+    consent_asked="Er wordt om toestemming gevraagd voordat er iets wordt verstuurd.",
+    consent_yes="Versturen en schrijven",
+    consent_no="Alleen citaten, niets versturen",
+    consent_unkept="Uw toestemming kon niet worden onthouden; ze geldt tot de pagina opnieuw "
+    "wordt geladen.",
     opening="De documenten worden voorbereid",
     stage_encoder="De encoder wordt voorbereid",
     stage_documents="De documenten worden gelezen",
@@ -1090,6 +1186,8 @@ _DUTCH = Texts(
     skipped_one="1 document kon niet worden gelezen",
     skipped_many="{count} documenten konden niet worden gelezen",
     footnote="Alles gebeurt op deze computer.",
+    footnote_remote="Niets verlaat deze computer zonder uw toestemming: het taalmodel dat de "
+    "antwoorden schrijft, staat op {host}.",
     login_title="Aanmelden",
     login_help="Deze documenten zijn niet voor iedereen: meld u aan om ze te bevragen.",
     login="Aanmelden",

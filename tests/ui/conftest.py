@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,6 +33,7 @@ from rag.types import (
     Skipped,
     Source,
 )
+from rag.writing import Event
 from tests.conftest import ROOT
 from ui.engine import ProgressCallback
 from ui.scripts import SCRIPTS
@@ -144,6 +145,9 @@ class FakeEngine:
     filtered: list[Mapping[str, str] | None] = field(default_factory=list)
     refreshed: int = 0
     damage: str = ""
+    # What a language model does, for each question that it gets.
+    events: Callable[[Callable[[], bool]], Iterator[Event]] | None = None
+    streamed: list[tuple[str, list[str]]] = field(default_factory=list)
     manifest: Mapping[str, Any] = field(default_factory=lambda: {"corpus_hash": "c0"})
     reader: str = "fake"
     stale: bool = False
@@ -155,7 +159,11 @@ class FakeEngine:
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        *,
+        written: bool = True,
     ) -> Answer:
+        # Where there is a model the page streams; `ask` is for quotes then.
+        assert written is not bool(self.settings.llm)
         if progress is not None:
             progress("search", 0, 0)
             progress("read", 0, 8)
@@ -164,6 +172,23 @@ class FakeEngine:
         if isinstance(self.gives, Exception):
             raise self.gives
         return self.gives or quoting(self.documents[NOTE], "Il garde la Meuse.", question)
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        filters: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+        *,
+        stopped: Callable[[], bool] | None = None,
+    ) -> Iterator[Event]:
+        assert self.events is not None and progress is not None and stopped is not None
+        progress("search", 0, 0)
+        progress("read", 0, 8)
+        progress("write", 0, 8)
+        self.streamed.append((question, list(history)))
+        self.filtered.append(filters)
+        yield from self.events(stopped)
 
     def answer(
         self,

@@ -1,0 +1,246 @@
+"""Answers that a language model writes: when it may, while it does, and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from rag.chat_model import host_of
+from rag.config import Settings
+from rag.errors import CitadelleError
+from rag.types import Answer
+from ui.consent import consented, keep_consent, writes_elsewhere
+from ui.engine import Engine, ProgressCallback
+from ui.exchange import Exchange, unchanged_documents
+from ui.login import own_folder
+from ui.rendering import (
+    answer_html,
+    consent_html,
+    evidence,
+    evidence_html,
+    footer_html,
+    notice_html,
+    removed_html,
+    written_html,
+)
+from ui.texts import Texts
+from ui.writing import Writing
+
+__all__ = [
+    "awaits_consent",
+    "draw_beneath",
+    "draw_consent",
+    "draw_mode",
+    "draw_stop",
+    "is_allowed",
+    "quotes_only",
+    "write",
+]
+
+_MODE: Final = "answer-mode"
+_POLL_SECONDS: Final = 0.2
+
+
+# --- Whether a model writes ---------------------------------------------------------------
+
+
+def quotes_only() -> bool:
+    """Tell whether no model may answer the next question of this conversation."""
+    return bool(st.session_state.get("quoted", False))
+
+
+def draw_mode(texts: Texts) -> None:
+    """Offer to have the next questions answered by quotes only."""
+    state = st.session_state
+    if "consent_unkept" in state:
+        st.html(notice_html(texts.consent_unkept, "warning", detail=state.consent_unkept))
+    names = {"written": texts.mode_written, "quoted": texts.mode_quoted}
+    # A widget that was out of sight begins anew, with what is in force.
+    state.setdefault(_MODE, "quoted" if quotes_only() else "written")
+    chosen = st.segmented_control(
+        texts.answer_mode,
+        tuple(names),
+        format_func=lambda mode: names[mode],
+        key=_MODE,
+        required=True,
+        label_visibility="collapsed",
+    )
+    state.quoted = chosen == "quoted"
+
+
+def is_allowed(settings: Settings) -> bool:
+    """Tell whether the model may get what is asked: it is on this machine, or a person agreed."""
+    return (
+        not writes_elsewhere(settings)
+        or _destination(settings) in st.session_state.get("consents", ())
+        or consented(settings, own_folder(settings.data))
+    )
+
+
+def awaits_consent(exchange: Exchange, settings: Settings) -> bool:
+    """Tell whether a person is to say first whether a model may write this answer."""
+    return (
+        exchange.pending
+        and exchange.proposed is not None
+        and not exchange.quoted
+        and not is_allowed(settings)
+    )
+
+
+def draw_consent(number: int, exchange: Exchange, engine: Engine, texts: Texts) -> None:
+    """Ask whether the question and the passages found for it may go to the model's host."""
+    found, settings = exchange.proposed, engine.settings
+    if found is None:
+        return
+    titles = {p.doc_id: engine.document(p.doc_id).title for p in found.passages}
+    question = found.understood or exchange.question
+    model, host = settings.llm, host_of(settings)
+    st.html(consent_html(question, dict.fromkeys(titles.values()), model, host, texts))
+    with st.container(key=f"consent-{number}", horizontal=True, gap="small"):
+        st.button(
+            texts.consent_yes,
+            key=f"consent-yes-{number}",
+            icon=":material/send:",
+            on_click=_agree,
+            args=(settings,),
+        )
+        st.button(
+            texts.consent_no,
+            key=f"consent-no-{number}",
+            icon=":material/format_quote:",
+            on_click=_refuse,
+            args=(exchange,),
+        )
+
+
+def _agree(settings: Settings) -> None:
+    state = st.session_state
+    state.consents = {*state.get("consents", ()), _destination(settings)}
+    try:
+        keep_consent(settings, own_folder(settings.data))
+    except CitadelleError as error:
+        state.consent_unkept = str(error)
+
+
+def _refuse(exchange: Exchange) -> None:
+    exchange.quoted = True
+    st.session_state.quoted = True
+    st.session_state[_MODE] = "quoted"
+
+
+def _destination(settings: Settings) -> tuple[str, str]:
+    return settings.llm, host_of(settings)
+
+
+# --- While it writes ----------------------------------------------------------------------
+
+
+def draw_stop(number: int, exchange: Exchange, texts: Texts) -> None:
+    """Offer to end an answer with what stands of it."""
+    st.button(
+        texts.stop,
+        key=f"stop-{number}",
+        icon=":material/stop_circle:",
+        on_click=_stop,
+        args=(exchange,),
+    )
+
+
+def _stop(exchange: Exchange) -> None:
+    if exchange.writing is not None:
+        exchange.writing.stop()
+    else:
+        exchange.quoted = True
+
+
+def write(
+    number: int,
+    exchange: Exchange,
+    history: Sequence[str],
+    filters: Mapping[str, str],
+    engine: Engine,
+    place: DeltaGenerator,
+    progress: ProgressCallback,
+    texts: Texts,
+) -> Answer:
+    """Return the answer that a model writes; draw in `place` each sentence that stands.
+
+    What another run of the page began is gone on with. Raises as `Engine.ask`.
+    """
+    shown = ""
+    while True:
+        writing = exchange.writing
+        if writing is None or writing.abandoned:
+            stream = partial(engine.stream, exchange.question, history=history, filters=filters)
+            writing = exchange.writing = Writing(stream)
+        stage, total = writing.stage
+        progress(stage, 0, total)
+        stands = writing.sentences
+        text = "".join(sentence.before + sentence.text for sentence in stands)
+        if text != shown:
+            citations = {each.key: each for sentence in stands for each in sentence.citations}
+            documents = {each.doc_id: engine.document(each.doc_id) for each in citations.values()}
+            place.html(written_html(text, citations.values(), number, documents, texts))
+            shown = text
+        # Looking at the session lets a click end this run; the next one goes on from here.
+        st.session_state.get("conversation_id")
+        if writing.wait(_POLL_SECONDS) and not writing.abandoned:
+            exchange.writing = None
+            return writing.result()
+
+
+# --- Beneath it ---------------------------------------------------------------------------
+
+
+def draw_beneath(
+    number: int, exchange: Exchange, answer: Answer, engine: Engine, texts: Texts
+) -> None:
+    """Show what was taken away from an answer, and the one without a model to compare with."""
+    if answer.removed:
+        count = len(answer.removed)
+        many = texts.removed_many.format(count=texts.count(count))
+        with st.expander(
+            texts.removed_one if count == 1 else many,
+            key=f"removed-{number}",
+            icon=":material/ink_eraser:",
+        ):
+            st.html(removed_html(answer.removed, texts))
+    if answer.mode != "written":
+        return
+    # Tracked, so that it is answered once more only when somebody wants to see it.
+    compared = st.expander(
+        texts.quotes_instead,
+        key=f"quotes-{number}",
+        icon=":material/format_quote:",
+        on_change="rerun",
+    )
+    if compared.open:
+        with compared:
+            _draw_compared(exchange, engine, texts)
+
+
+def _draw_compared(exchange: Exchange, engine: Engine, texts: Texts) -> None:
+    judgement = exchange.judgement
+    if exchange.compared is None:
+        try:
+            exchange.compared = engine.ask(
+                exchange.question,
+                history=judgement.history if judgement is not None else (),
+                filters={entry.name: entry.value for entry in exchange.filters},
+                written=False,
+            )
+        except CitadelleError as error:
+            st.html(notice_html(str(error), "error"))
+            return
+    answer = exchange.compared
+    documents = unchanged_documents(answer, engine)
+    if answer.abstained:
+        st.html(notice_html(answer.text))
+        return
+    st.html(answer_html(answer, 0, documents, texts) + footer_html(answer, texts))
+    for shown in evidence(answer, documents):
+        st.html(evidence_html(shown, 0, texts))

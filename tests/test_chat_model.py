@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rag import chat_model
-from rag.chat_model import ChatModel, open_chat_model
+from rag.chat_model import ChatModel, host_of, is_here, open_chat_model
 from rag.config import Settings, api_key
 from rag.errors import ModelError, ModelSlow
 
@@ -247,3 +247,39 @@ def test_nothing_is_traced(server: Server, opened: Opened, monkeypatch: pytest.M
     assert said(opened("openai:small", llm_base_url=f"{server.address}/v1"))
     time.sleep(1)
     assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"]
+
+
+# --- Where it goes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("llm", "address", "variables", "host", "here"),
+    [
+        ("ollama:m", "", {}, "127.0.0.1:11434", True),
+        ("ollama:m", "", {"OLLAMA_HOST": "models.lan:1234"}, "models.lan:1234", False),
+        ("ollama:m", "http://localhost:1/", {"OLLAMA_HOST": "models.lan"}, "localhost:1", True),
+        ("openai:m", "", {}, "api.openai.com", False),
+        ("openai:m", "", {"OPENAI_BASE_URL": "http://u:p@[::1]:8080/v1"}, "[::1]:8080", True),
+        ("openai:m", "http://127.0.0.1.example.org/v1", {}, "127.0.0.1.example.org", False),
+        ("openai:m", "http://10.0.0.7:8080/v1", {}, "10.0.0.7:8080", False),
+        ("openai:m", "http://127.9.9.9:8080/v1", {}, "127.9.9.9:8080", True),
+        ("openai:m", "http://LOCALHOST/v1", {}, "localhost", True),
+        ("openai:m", "http://[x/v1", {}, "http://[x/v1", False),
+        ("anthropic:m", "", {}, "api.anthropic.com", False),
+        ("mistralai:m", "", {}, "api.mistral.ai", False),
+    ],
+)
+def test_where_the_passages_go_is_known_beforehand(
+    llm: str,
+    address: str,
+    variables: dict[str, str],
+    host: str,
+    here: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OLLAMA_HOST", "OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = host_of(Settings(llm=llm, llm_base_url=address))
+    assert (found, is_here(found)) == (host, here)

@@ -414,6 +414,29 @@ def test_an_empty_file_is_one_that_was_not_made_yet(store: ConversationStore) ->
     connection.close()
 
 
+def test_a_file_of_the_format_before_is_read_and_goes_on(store: ConversationStore) -> None:
+    store.add(C, [asked("Où ?", "e1")])
+    connection = sqlite3.connect(store.path)
+    connection.execute("ALTER TABLE exchanges DROP COLUMN quoted")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    (kept,) = store.exchanges(C)
+    assert kept.question == "Où ?" and kept.quoted is False
+    store.add(C, [KeptExchange("e2", "Quand ?", quoted=True)])
+    assert [exchange.quoted for exchange in store.exchanges(C)] == [False, True]
+    store.settle(replace(kept, answer=answer(), quoted=True))
+    assert [exchange.quoted for exchange in store.exchanges(C)] == [True, True]
+
+
+def test_an_answer_of_a_language_model_comes_back_equal(store: ConversationStore) -> None:
+    written = replace(
+        answer(), mode="written", model="openai:m", removed=("Non.", "Si."), notice="Coupé."
+    )
+    store.add(C, [replace(asked(), answer=written)])
+    (kept,) = store.exchanges(C)
+    assert kept.answer == written
+
+
 def test_a_newer_file_or_another_one_is_left_as_it_is(store: ConversationStore) -> None:
     store.path.parent.mkdir()
     connection = sqlite3.connect(store.path)

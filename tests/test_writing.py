@@ -23,7 +23,7 @@ from rag.draft import NO_ANSWER
 from rag.errors import ModelError
 from rag.types import Answer, Document, Language, Passage
 from rag.verification import Support
-from rag.writing import NOTICES, Event, Notice, Removed, Sentence, Writer, prompt
+from rag.writing import NOTICES, Event, Notice, Removed, Sentence, Writer, notice_in, prompt
 from tests.conftest import ToyEncoder
 
 NOTE = """# Cyber Command
@@ -406,6 +406,52 @@ def test_closing_stops_the_model(note: Document) -> None:
     events.close()
     assert model.stopped.wait(5)
     writer.close()
+
+
+def test_who_stops_it_keeps_what_stands(note: Document) -> None:
+    model = streaming(["Le BCC siège à Bruxelles [1]. ", "Il date "], pause=0.05, forever=True)
+    writer = Writer(ChatModel(model, "fake:model"), Script(), ToyEncoder(), Settings())
+    stop = threading.Event()
+    writing = writer.write("Où ?", extractive(note), {"note.md": note}, stop.is_set)
+    assert isinstance(next(writing), Sentence)
+    stop.set()
+    notice, answer = list(writing)
+    assert isinstance(notice, Notice) and notice.kind == "ended"
+    assert isinstance(answer, Answer) and answer.mode == "written"
+    assert answer.text == "Le BCC siège à Bruxelles [1]."
+    assert answer.notice == NOTICES["ended"]["fr"]
+    assert model.stopped.wait(10)
+    writer.close()
+
+
+def test_who_stops_it_before_anything_stands_gets_quotes_at_once(note: Document) -> None:
+    model = streaming(["…"], pause=30.0)
+    writer = Writer(ChatModel(model, "fake:model"), Script(), ToyEncoder(), Settings())
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    begin = time.monotonic()
+    events = list(writer.write("Où ?", extractive(note), {"note.md": note}, stop.is_set))
+    assert time.monotonic() - begin < 10
+    answer = events.pop()
+    assert isinstance(answer, Answer)
+    fell_back(events, answer, "stopped", note)
+    writer.close()
+
+
+def test_one_that_can_be_stopped_is_waited_for_no_longer_than_another(note: Document) -> None:
+    model = streaming(["…"], pause=30.0)
+    settings = Settings(llm_first_seconds=0.5)
+    writer = Writer(ChatModel(model, "fake:model"), Script(), ToyEncoder(), settings)
+    events = list(writer.write("Où ?", extractive(note), {"note.md": note}, lambda: False))
+    answer = events.pop()
+    assert isinstance(answer, Answer)
+    fell_back(events, answer, "slow", note)
+    writer.close()
+
+
+def test_a_notice_is_said_in_another_language() -> None:
+    assert notice_in(NOTICES["slow"]["en"], "nl") == NOTICES["slow"]["nl"]
+    assert notice_in("Something else.", "nl") == "Something else."
 
 
 def test_two_questions_at_once_share_a_model(note: Document) -> None:

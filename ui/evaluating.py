@@ -131,7 +131,9 @@ class Evaluating:
         from eval.journal import Journal
         from eval.runs import save_run
 
-        engine = cast("System", _Quoting(self._engine))
+        engine: System = self._engine
+        if engine.settings.llm:
+            engine = cast("System", _Quoting(self._engine))
         dataset = self._dataset
         # Made first: minutes of asking must not end with a folder that cannot be written.
         folder = _made(engine.settings.data / _RUNS)

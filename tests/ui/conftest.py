@@ -162,8 +162,8 @@ class FakeEngine:
         *,
         written: bool = True,
     ) -> Answer:
-        # Where there is a model the page streams; `ask` is for quotes then.
-        assert written is not bool(self.settings.llm)
+        # Where there is a model, what is asked here is for quotes.
+        assert not (written and self.settings.llm)
         if progress is not None:
             progress("search", 0, 0)
             progress("read", 0, 8)

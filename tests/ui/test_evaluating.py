@@ -199,3 +199,14 @@ def test_names_of_files_are_fit_for_every_system(
     assert evaluating.saved is not None
     assert evaluating.saved.parent == settings.data / "evaluations"
     assert evaluating.saved.stem.partition(" ")[2].partition(" ")[2] == expected
+
+
+def test_no_language_model_is_measured(settings: Settings, gold: Path) -> None:
+    settings = settings.model_copy(update={"llm": "openai:m"})
+    # Asked to write anything, this engine fails.
+    engine = FakeEngine(settings=settings)
+    evaluating = Evaluating(engine, load_gold(gold))
+    assert evaluating.wait(PATIENCE)
+    assert evaluating.error is None and evaluating.saved is not None
+    assert len(engine.asked) == 2
+    assert load_run(evaluating.saved)["config"]["settings"]["llm"] == ""

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import date
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from rag.history import KeptConversation, KeptExchange
 from rag.types import Answer, Citation, Document
+from rag.writing import NOTICES
 from tests.ui.conftest import HOSTILE, NOTE, document, quoting
 from ui.export import (
     Origin,
@@ -145,6 +147,36 @@ def test_a_conversation_as_markdown() -> None:
         "## Jadis ?\n\n"
         f"*{FR.history_unreadable}*\n"
     )
+
+
+def test_who_wrote_an_answer_is_said_wherever_it_is_taken() -> None:
+    written = replace(
+        answer(),
+        mode="written",
+        model=f"openai:{HOSTILE}",
+        notice=NOTICES["ended"]["en"],
+        removed=("Il compte mille canons.",),
+    )
+    kept = [KeptExchange("e1", "Que garde le fort ?", answer=written)]
+    author = f"Rédigé par openai:{HOSTILE}, chaque phrase vérifiée."
+    assert f"\n\n{author}\n\nSources" in answer_text(written, ORIGIN, FR)
+    page = conversation_html(CONVERSATION, kept, ORIGIN, FR, "fr")
+    pages = (
+        MarkdownIt().render(answer_markdown(written, ORIGIN, FR)),
+        MarkdownIt().render(conversation_markdown(CONVERSATION, kept, ORIGIN, FR)),
+        page,
+    )
+    for shown in pages:
+        assert f">{escape(author, quote=False)}</" in shown.replace("&#34;", '"').replace(
+            "&quot;", '"'
+        )
+    for shown in pages[1:]:
+        # In the language of what is taken, before the answer that it is about.
+        assert shown.index(NOTICES["ended"]["fr"]) < shown.index("D’après le document")
+        assert "canons" not in shown
+    record = json.loads(conversation_json(CONVERSATION, kept, ORIGIN))["exchanges"][0]["answer"]
+    assert record["model"] == written.model and record["removed"] == list(written.removed)
+    assert author not in answer_text(answer(), ORIGIN, FR)
 
 
 def test_a_conversation_as_json_holds_everything() -> None:

@@ -98,7 +98,9 @@ def draw_questions(engine: Engine, texts: Texts) -> None:
         if "refused" in state:
             refusal.html(notice_html(state.refused, "warning"))
         if engine.settings.llm:
-            with st.container(key="ask-options", horizontal=True, gap="small"):
+            with st.container(
+                key="ask-options", horizontal=True, vertical_alignment="center", gap="small"
+            ):
                 draw_filters(engine, texts)
                 draw_mode(texts)
         else:
@@ -135,7 +137,7 @@ def _settle(
             bring(f"exchange-{number}", "asked")
             with turn_to_answer(exchange, own_folder(engine.settings.data)) as wanted:
                 if wanted:
-                    _answer(number, exchange, conversation[:before], place, engine, texts)
+                    _answer(exchange, conversation[:before], place, engine, texts)
             if exchange.answer is not None:
                 show_beside(number, exchange.answer)
             if not awaits_consent(exchange, engine.settings):
@@ -238,7 +240,10 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
         if awaits_consent(exchange, settings):
             draw_consent(number, exchange, engine, texts)
         elif exchange.pending:
-            place = _Place(st.status(texts.searching, type="compact"), st.empty())
+            # Of an answer that is gone on with, the same is said as before.
+            writes = exchange.writing is not None and exchange.writing.stage[0] == "write"
+            words = texts.writing if writes else texts.searching
+            place = _Place(st.status(words, type="compact"), st.empty())
             if settings.llm and not exchange.quoted and is_allowed(settings):
                 draw_stop(number, exchange, texts)
         elif exchange.answer is None:
@@ -286,7 +291,6 @@ def _steps(status: StatusContainer, texts: Texts) -> ProgressCallback:
 
 
 def _answer(
-    number: int,
     exchange: Exchange,
     earlier: Sequence[Exchange],
     place: _Place,
@@ -297,7 +301,7 @@ def _answer(
     history = _history(exchange, earlier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
-        answer = _given(number, exchange, history, filters, place, engine, texts)
+        answer = _given(exchange, history, filters, place, engine, texts)
         if answer is None:
             return
         quoted = {citation.doc_id for citation in answer.citations}
@@ -324,7 +328,6 @@ def _answer(
 
 
 def _given(
-    number: int,
     exchange: Exchange,
     history: Sequence[str],
     filters: Mapping[str, str],
@@ -337,7 +340,7 @@ def _given(
     if not engine.settings.llm:
         return engine.ask(exchange.question, history=history, filters=filters, progress=progress)
     if not exchange.quoted and is_allowed(engine.settings):
-        return write(number, exchange, history, filters, engine, place.answer, progress, texts)
+        return write(exchange, history, filters, engine, place.answer, progress, texts)
     answer = exchange.proposed or engine.ask(
         exchange.question, history=history, filters=filters, progress=progress, written=False
     )

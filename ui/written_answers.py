@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -43,6 +45,8 @@ __all__ = [
 
 _MODE: Final = "answer-mode"
 _POLL_SECONDS: Final = 0.2
+# How often the page is drawn again meanwhile: a link into a source waits for the end of a run.
+_REDRAW_SECONDS: Final = 2.0
 
 
 # --- Whether a model writes ---------------------------------------------------------------
@@ -158,7 +162,6 @@ def _stop(exchange: Exchange) -> None:
 
 
 def write(
-    number: int,
     exchange: Exchange,
     history: Sequence[str],
     filters: Mapping[str, str],
@@ -169,14 +172,17 @@ def write(
 ) -> Answer:
     """Return the answer that a model writes; draw in `place` each sentence that stands.
 
-    What another run of the page began is gone on with. Raises as `Engine.ask`.
+    What another run of the page began, here or in another window, is gone on with. Raises as
+    `Engine.ask`.
     """
     shown = ""
+    redraw = time.monotonic() + _REDRAW_SECONDS
     while True:
-        writing = exchange.writing
+        writing = _writings().get(exchange.identifier)
         if writing is None or writing.abandoned:
             stream = partial(engine.stream, exchange.question, history=history, filters=filters)
-            writing = exchange.writing = Writing(stream)
+            writing = _writings()[exchange.identifier] = Writing(stream)
+        exchange.writing = writing
         stage, total = writing.stage
         progress(stage, 0, total)
         stands = writing.sentences
@@ -184,13 +190,22 @@ def write(
         if text != shown:
             citations = {each.key: each for sentence in stands for each in sentence.citations}
             documents = {each.doc_id: engine.document(each.doc_id) for each in citations.values()}
-            place.html(written_html(text, citations.values(), number, documents, texts))
+            # There is no answer yet whose quotes could be turned to: they lead by address.
+            place.html(written_html(text, citations.values(), 0, documents, texts))
             shown = text
         # Looking at the session lets a click end this run; the next one goes on from here.
         st.session_state.get("conversation_id")
         if writing.wait(_POLL_SECONDS) and not writing.abandoned:
             exchange.writing = None
             return writing.result()
+        if time.monotonic() > redraw:
+            st.rerun()
+
+
+@st.cache_resource(show_spinner=False)
+def _writings() -> WeakValueDictionary[str, Writing]:
+    """Return what is being written, by exchange: a page that is loaded again finds it."""
+    return WeakValueDictionary()
 
 
 # --- Beneath it ---------------------------------------------------------------------------

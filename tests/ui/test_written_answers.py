@@ -179,9 +179,8 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
     markup = shown(page)
-    assert (
-        'la Meuse<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
-    )
+    address = "?doc=note.md&amp;at=37-55"
+    assert f'la Meuse<a class="cit-marker" href="{address}" data-open="{address}"' in markup
     assert page.button(key="stop-1").label == FR.stop
     # Another click, and the same answer goes on.
     more.set()
@@ -240,13 +239,36 @@ def test_one_that_nobody_looks_at_is_stopped_and_begun_again(
     assert "Coupé" not in shown(page) and "Le récit" in shown(page)
 
 
-def test_a_page_that_is_loaded_again_has_it_written_again(
+def test_a_page_that_is_loaded_again_goes_on_with_it(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
+    more = threading.Event()
+
+    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        assert more.wait(PATIENCE)
+        yield WRITTEN
+
+    given = engine(events=events)
+    page = begin(given)
+    with clicked_when(monkeypatch, lambda: bool(drawn)):
+        ask(page)
+    more.set()
+    again = another(page)
+    assert len(given.streamed) == 1
+    assert "Le récit" in shown(again)
+
+
+def test_one_that_was_left_is_begun_again_when_the_page_is_back(
+    begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
+) -> None:
+    left = threading.Event()
+
     def events(stopped: Callable[[], bool]) -> Iterator[Event]:
         yield SENTENCES[0]
         if len(given.streamed) == 1:
             until(stopped)
+            left.set()
         yield WRITTEN
 
     given = engine(events=events)
@@ -254,9 +276,29 @@ def test_a_page_that_is_loaded_again_has_it_written_again(
     monkeypatch.setattr(written_answers, "Writing", lambda stream: Writing(stream, patience=0.5))
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
+    assert left.wait(PATIENCE)
     again = another(page)
     assert [question for question, _ in given.streamed] == [QUESTION, QUESTION]
     assert "Le récit" in shown(again)
+
+
+def test_the_page_is_drawn_again_meanwhile(
+    begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
+) -> None:
+    monkeypatch.setattr(written_answers, "_REDRAW_SECONDS", 0.3)
+    given = engine()
+
+    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        # What stands is drawn in each run.
+        until(lambda: len(drawn) >= 3)
+        yield WRITTEN
+
+    given.events = events
+    page = ask(begin(given))
+    assert len(given.streamed) == 1
+    assert set(drawn) == {"Le fort garde un fleuve, la Meuse [1]."}
+    assert "Le récit" in shown(page)
 
 
 @pytest.mark.parametrize(

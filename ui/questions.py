@@ -41,6 +41,7 @@ from ui.written_answers import (
     draw_beneath,
     draw_consent,
     draw_mode,
+    draw_standing,
     draw_stop,
     is_allowed,
     quotes_only,
@@ -244,6 +245,8 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
             writes = exchange.writing is not None and exchange.writing.stage[0] == "write"
             words = texts.writing if writes else texts.searching
             place = _Place(st.status(words, type="compact"), st.empty())
+            if exchange.writing is not None and exchange.writing.sentences:
+                draw_standing(exchange.writing, engine, place.answer, texts)
             if settings.llm and not exchange.quoted and is_allowed(settings):
                 draw_stop(number, exchange, texts)
         elif exchange.answer is None:

@@ -37,6 +37,7 @@ __all__ = [
     "draw_beneath",
     "draw_consent",
     "draw_mode",
+    "draw_standing",
     "draw_stop",
     "is_allowed",
     "quotes_only",
@@ -175,7 +176,7 @@ def write(
     What another run of the page began, here or in another window, is gone on with. Raises as
     `Engine.ask`.
     """
-    shown = ""
+    drawn = 0
     redraw = time.monotonic() + _REDRAW_SECONDS
     while True:
         writing = _writings().get(exchange.identifier)
@@ -185,14 +186,8 @@ def write(
         exchange.writing = writing
         stage, total = writing.stage
         progress(stage, 0, total)
-        stands = writing.sentences
-        text = "".join(sentence.before + sentence.text for sentence in stands)
-        if text != shown:
-            citations = {each.key: each for sentence in stands for each in sentence.citations}
-            documents = {each.doc_id: engine.document(each.doc_id) for each in citations.values()}
-            # There is no answer yet whose quotes could be turned to: they lead by address.
-            place.html(written_html(text, citations.values(), 0, documents, texts))
-            shown = text
+        if len(writing.sentences) != drawn:
+            drawn = draw_standing(writing, engine, place, texts)
         # Looking at the session lets a click end this run; the next one goes on from here.
         st.session_state.get("conversation_id")
         if writing.wait(_POLL_SECONDS) and not writing.abandoned:
@@ -200,6 +195,17 @@ def write(
             return writing.result()
         if time.monotonic() > redraw:
             st.rerun()
+
+
+def draw_standing(writing: Writing, engine: Engine, place: DeltaGenerator, texts: Texts) -> int:
+    """Draw the sentences that stand so far; return how many there are."""
+    stands = writing.sentences
+    text = "".join(sentence.before + sentence.text for sentence in stands)
+    citations = {each.key: each for sentence in stands for each in sentence.citations}
+    documents = {each.doc_id: engine.document(each.doc_id) for each in citations.values()}
+    # There is no answer yet whose quotes could be turned to: they lead by address.
+    place.html(written_html(text, citations.values(), 0, documents, texts))
+    return len(stands)
 
 
 @st.cache_resource(show_spinner=False)

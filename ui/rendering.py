@@ -50,6 +50,7 @@ __all__ = [
     "source_heading_html",
     "source_html",
     "understood_html",
+    "unsupported_html",
     "written_html",
 ]
 
@@ -260,14 +261,14 @@ def written_html(
     return _prose_html(text, "", citations, number, documents, texts)
 
 
-def removed_html(removed: Iterable[str], texts: Texts) -> str:
+def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
     """Show the sentences that a model wrote and the passages do not support, each marked so."""
     items = "".join(
         f"<li><del>{escape(' '.join(sentence.split()))}</del> "
         f'<span class="cit-chip">{escape(texts.not_supported)}</span></li>'
-        for sentence in removed
+        for sentence in sentences
     )
-    return f'<ul class="cit-removed">{items}</ul>'
+    return f'<ul class="cit-unsupported">{items}</ul>'
 
 
 def consent_html(question: str, titles: Iterable[str], model: str, host: str, texts: Texts) -> str:

@@ -26,7 +26,7 @@ from ui.rendering import (
     evidence_html,
     footer_html,
     notice_html,
-    removed_html,
+    unsupported_html,
     written_html,
 )
 from ui.texts import Texts
@@ -226,10 +226,10 @@ def draw_beneath(
         many = texts.removed_many.format(count=texts.count(count))
         with st.expander(
             texts.removed_one if count == 1 else many,
-            key=f"removed-{number}",
+            key=f"unsupported-{number}",
             icon=":material/ink_eraser:",
         ):
-            st.html(removed_html(answer.removed, texts))
+            st.html(unsupported_html(answer.removed, texts))
     if answer.mode != "written":
         return
     # Tracked, so that it is answered once more only when somebody wants to see it.

@@ -218,6 +218,7 @@ class _Desk:
     seen: set[str] = field(default_factory=set)
     repeats: int = 0
     first: float | None = None
+    stopped: Callable[[], bool] | None = None
 
 
 def open_writer(
@@ -268,7 +269,7 @@ class Writer:
         fallback = self._settings.fallback_language
         tongue = found.language if found.language != "unknown" else fallback
         given, system, user = self._prompt(tongue, question, found, documents)
-        desk = _Desk()
+        desk = _Desk(stopped=stopped)
         trouble: Trouble | None
         reply = self.model.ask(system, user)
         detail = ""
@@ -411,7 +412,7 @@ class Writer:
         if _foreign(drafted, tongue):
             desk.removed.append(drafted.text)
             return Removed(drafted.text, ("language",))
-        sources, support, repaired = self._supporting(drafted, given, question)
+        sources, support, repaired = self._supporting(drafted, given, question, desk)
         if not sources:
             desk.removed.append(drafted.text)
             return Removed(drafted.text, support.reasons)
@@ -436,7 +437,7 @@ class Writer:
         return sentence
 
     def _supporting(
-        self, drafted: Drafted, given: Sequence[_Given], question: str
+        self, drafted: Drafted, given: Sequence[_Given], question: str, desk: _Desk
     ) -> tuple[list[_Given], Support, bool]:
         """Return the passages that support a sentence, none if there are none.
 
@@ -445,6 +446,9 @@ class Writer:
         """
 
         def check(*sources: _Given) -> Support:
+            # On a slow machine a sentence takes seconds, all its passages together.
+            if desk.stopped is not None and desk.stopped():
+                raise _Stopped
             pairs = [source.source for source in sources]
             return self._verifier.verify(drafted.statement, pairs, question=question)
 

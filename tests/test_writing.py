@@ -438,6 +438,28 @@ def test_who_stops_it_before_anything_stands_gets_quotes_at_once(note: Document)
     writer.close()
 
 
+def test_who_stops_it_does_not_wait_for_what_is_being_checked(note: Document) -> None:
+    stop = threading.Event()
+
+    class Stopping(Script):
+        def verify(
+            self, statement: str, passages: Sequence[tuple[str, str]], *, question: str = ""
+        ) -> Support:
+            if statement.startswith("Il compte mille"):
+                stop.set()
+            return super().verify(statement, passages, question=question)
+
+    verifier = Stopping()
+    model = says("Le BCC siège à Bruxelles [1]. Il compte mille chars [1]. Il date de 2022 [3].")
+    writer = Writer(ChatModel(model, "fake:model"), verifier, ToyEncoder(), Settings())
+    answer = list(writer.write("Où ?", extractive(note), {"note.md": note}, stop.is_set))[-1]
+    writer.close()
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.removed) == ("Le BCC siège à Bruxelles [1].", ())
+    # Of the three passages, the second sentence was held against one.
+    assert [said for said, _, _ in verifier.asked].count("Il compte mille chars.") == 1
+
+
 def test_one_that_can_be_stopped_is_waited_for_no_longer_than_another(note: Document) -> None:
     model = streaming(["…"], pause=30.0)
     settings = Settings(llm_first_seconds=0.5)

@@ -7,9 +7,11 @@ import string
 from dataclasses import fields
 
 import pytest
+from babel.messages.pofile import read_po
 
 from eval.report.glossary import HEADLINES
 from tests.conftest import ROOT
+from ui.catalogues import catalogue
 from ui.evaluation_texts import EVALUATION_TEXTS, EvaluationTexts
 from ui.texts import EXAMPLES, LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts
 
@@ -26,6 +28,29 @@ def strings(record: Texts | EvaluationTexts) -> dict[str, str]:
 
 
 RECORDS = [TEXTS, EVALUATION_TEXTS]
+
+
+@pytest.mark.parametrize("language", ["fr", "en", "nl"])
+def test_catalogues_hold_what_the_page_says_and_nothing_else(language: InterfaceLanguage) -> None:
+    wanted = {f"page.{name.strip().removesuffix(' 0')}" for name in strings(TEXTS[language])} - {
+        "page.code"
+    }
+    for name in strings(EVALUATION_TEXTS[language]):
+        field, key, place = name.split(" ") if name.count(" ") == 2 else (name, "", "0")
+        part = ("name", "meaning")[int(place)]
+        wanted.add(f"evaluation.{field}.{key}.{part}" if key else f"evaluation.{field}")
+    assert set(catalogue(language)) == wanted
+
+
+@pytest.mark.parametrize("language", ["fr", "en", "nl"])
+def test_catalogues_are_translated_from_the_same_english(language: InterfaceLanguage) -> None:
+    path = ROOT / "ui" / "locale" / language / "LC_MESSAGES" / "citadelle.po"
+    with path.open("rb") as file:
+        messages = [message for message in read_po(file) if message.id]
+    english = catalogue("en")
+    for message in messages:
+        assert message.context and message.string and not message.fuzzy, message.id
+        assert message.id == english[message.context], message.context
 
 
 @pytest.mark.parametrize("records", RECORDS)

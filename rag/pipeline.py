@@ -24,7 +24,8 @@ from rag.errors import (
     InvalidQuestion,
 )
 from rag.evidence import Evidence
-from rag.index import Index, IndexReport, build_index, current_generation, is_stale
+from rag.generations import current_generation
+from rag.index import Index, IndexReport, build_index, is_stale
 from rag.language import detect
 from rag.library import Library
 from rag.parts import parts

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from rag.config import Settings
 from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
-from rag.index import Index, build_index, current_generation, is_stale
+from rag.generations import current_generation
+from rag.index import Index, build_index, is_stale
 from tests.conftest import ToyEncoder, cosine
 
 

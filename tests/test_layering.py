@@ -23,6 +23,7 @@ ORDER = (
     "late",
     "aliases",
     "storage",
+    "generations",
     "index",
     "reranking",
     "retrieval",

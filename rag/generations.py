@@ -162,9 +162,7 @@ def seal(generation: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return sealed
 
 
-def damage(
-    generation: Path, manifest: Mapping[str, Any], *, thorough: bool = False
-) -> str | None:
+def damage(generation: Path, manifest: Mapping[str, Any], *, thorough: bool = False) -> str | None:
     """Return what is wrong with the files of a generation, or None.
 
     Sizes are compared for all, contents for all but the largest; `thorough` compares that too.

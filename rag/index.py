@@ -19,12 +19,12 @@ import json
 import shutil
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from rag.encoder import Encoder, Progress
 from rag.errors import (
     CitadelleError,
     IndexDamaged,
+    IndexLoss,
     IndexMismatch,
     IndexMissing,
     NothingToIndex,
@@ -60,9 +61,11 @@ from rag.lexical import LexicalIndex
 from rag.storage import read_chunks, read_documents, write_chunks, write_documents
 from rag.types import Chunk, Document, Skipped, Source
 
-__all__ = ["Changes", "Index", "IndexReport", "build_index", "is_stale", "plan_index"]
+__all__ = ["Changes", "Index", "IndexReport", "Loss", "build_index", "is_stale", "plan_index"]
 
 Vectors = NDArray[np.float32]
+
+Loss = Literal["all", "most", "half"]
 
 _COLLECTION = "passages"
 # How often an opening is tried again when the generation goes away under it.
@@ -305,23 +308,24 @@ def build_index(
     encoder: Encoder,
     progress: Progress | None = None,
     *,
-    check: Callable[[Changes], None] | None = None,
+    may_lose: Loss = "most",
 ) -> IndexReport:
     """Make the index hold exactly the documents below `paths`, and say what changed.
 
     Vectors of passages that have not changed are taken over from the live generation.
-    `check` is told what will change before anything is written, and stops it by raising.
-    Raises `NothingToIndex` when a path does not exist or no document can be read, and
-    `IndexBusy` when another process is writing.
+    `may_lose` is how many documents may leave: all, any but the last, or up to a half.
+    Raises `IndexLoss` when more would, `NothingToIndex` when a path does not exist or no
+    document can be read, and `IndexBusy` when another process is writing.
     """
-    for path in paths:
-        if not path.exists():
-            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
     root = settings.index
+    known = _known_documents(current_generation(root))
+    for path in paths:
+        if not path.exists() and (may_lose == "most" or not known):
+            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
     with _explained(root):
         root.mkdir(parents=True, exist_ok=True)
         with writing(root):
-            return _build(paths, settings, encoder, progress, check)
+            return _build(paths, settings, encoder, progress, may_lose)
 
 
 @contextmanager
@@ -337,9 +341,7 @@ def _explained(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(
-    paths: Sequence[Path], progress: Progress | None
-) -> tuple[list[Document], list[Skipped]]:
+def _read(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Document], list[Skipped]]:
     found: list[Document] = []
     skipped: list[Skipped] = []
     for item in sources.read_folder(paths):
@@ -361,24 +363,28 @@ def _build(
     settings: Settings,
     encoder: Encoder,
     progress: Progress | None,
-    check: Callable[[Changes], None] | None,
+    may_lose: Loss,
 ) -> IndexReport:
     # Taken first: a file that changes while it is read makes the index stale, not wrong.
-    signature = _signature(paths)
-    found, skipped = _read(paths, progress)
-    if not found:
+    there = [path for path in paths if path.exists()]
+    signature = _signature(there)
+    found, skipped = _read(there, progress)
+    root = settings.index
+    live = current_generation(root)
+    known = _known_documents(live)
+    if not found and (may_lose == "most" or not known):
         details = "".join(f" {entry.path}: {entry.reason}." for entry in skipped[:3])
         raise NothingToIndex(
             f"No document could be read in {', '.join(map(str, paths))}.{details} "
             f"Put {', '.join(sorted(sources.SUFFIXES))} files there."
         )
-
-    root = settings.index
-    live = current_generation(root)
     hashes = _hashes(found)
-    changes = _changes(_known_documents(live), hashes, skipped)
-    if check is not None:
-        check(changes)
+    changes = _changes(known, hashes, skipped)
+    if may_lose == "half" and changes.loses_most:
+        raise IndexLoss(
+            f"{len(changes.removed)} of the {len(known)} documents in the index in {root} would "
+            f"leave it, as they are not in {', '.join(map(str, paths))}; give --yes if they should."
+        )
     chunks = [
         chunk
         for document in found

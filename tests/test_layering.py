@@ -25,6 +25,7 @@ ORDER = (
     "storage",
     "generations",
     "index",
+    "watching",
     "reranking",
     "retrieval",
     "questions",

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -316,8 +316,7 @@ def serve(
         raise CitadelleError(f"The page {page} is missing; run citadelle from its checkout.")
     _check_port(settings.address, settings.port)
     try:
-        if not _is_current(settings.index):
-            _open(index_folder, update=True)
+        _prepare(index_folder, settings)
     except CitadelleError as error:
         # The page says the same and stays useful: documents can be added while it runs.
         _complain(error)
@@ -687,13 +686,26 @@ def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -
         return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
 
 
-def _is_current(index_folder: Path) -> bool:
-    """Tell, without the encoder, whether an index is there that agrees with its documents."""
-    from rag.generations import current_generation, read_manifest
-    from rag.index import is_stale
+def _prepare(index_folder: Path | None, settings: Settings) -> None:
+    """Bring the index in step before it is served, unless most of it would go.
 
-    generation = current_generation(index_folder)
-    return generation is not None and not is_stale(read_manifest(generation))
+    An index that agrees with its documents is told without the encoder.
+    """
+    from rag.generations import current_generation, read_manifest
+    from rag.index import is_stale, plan_index
+
+    live = current_generation(settings.index)
+    if live is not None:
+        manifest = read_manifest(live)
+        if not is_stale(manifest):
+            return
+        changes = plan_index([Path(path) for path in manifest["paths"]], settings)
+        if changes.loses_most:
+            raise IndexLoss(
+                f"{len(changes.removed)} documents of the index are no longer among the files; "
+                "the index is served as it is. 'citadelle index --yes' takes them out."
+            )
+    _open(index_folder, update=True)
 
 
 def _check_port(address: str, port: int) -> None:
@@ -712,14 +724,18 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     yield "Python", sys.version_info >= (3, 11), platform.python_version()
     packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
     yield "Packages", True, ", ".join(f"{name} {version(name)}" for name in packages)
+    from rag.checkup import examine_disk, examine_files, examine_index
+
     try:
         settings = load_settings(index=index_folder)
     except CitadelleError as error:
         yield "Settings", False, str(error)
         return
     yield "Settings", True, f"corpus {settings.corpus}, index {settings.index}"
+    yield from map(astuple, examine_disk(settings))
+    yield from map(astuple, examine_files(settings))
     from rag.encoder import open_encoder
-    from rag.index import Index, is_stale
+    from rag.index import Index
     from rag.pipeline import Citadelle, open_stages
 
     try:
@@ -737,14 +753,7 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     except CitadelleError as error:
         yield "Index", False, str(error)
         return
-    stale = is_stale(opened.manifest)
-    detail = f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
-    yield (
-        "Index",
-        True,
-        detail
-        + ("; source files have changed since, run 'citadelle index'" if stale else ", up to date"),
-    )
+    yield from map(astuple, examine_index(settings, opened))
     for entry in opened.skipped:
         yield "Document", False, f"{entry.path}: {entry.reason}"
     try:

@@ -186,6 +186,15 @@ class Index:
                 )
         return cls(folder, manifest, settings.cache)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many passages each part holds."""
+        return {
+            "passages": len(self.chunks),
+            "Chroma": int(self._collection.count()),
+            "BM25": len(self.lexical),
+            "late": len(self.late),
+        }
+
     def close(self) -> None:
         """Release the files of the generation; the index cannot be searched afterwards."""
         self._release()

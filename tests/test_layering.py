@@ -26,6 +26,7 @@ ORDER = (
     "generations",
     "index",
     "watching",
+    "checkup",
     "reranking",
     "retrieval",
     "questions",

@@ -167,8 +167,8 @@ class Index:
                 raise _no_index(settings.index)
             try:
                 return cls._open(folder, settings, encoder)
-            except IndexDamaged:
-                # Two generations can follow each other while the one before is read.
+            except CitadelleError:
+                # It may be removed while it is read, when two others follow it.
                 if current_generation(settings.index) == folder:
                     raise
         raise IndexDamaged(

@@ -3,9 +3,9 @@
     python -m tests.crashing kill CORPUS INDEX EVENTS TIMES
     python -m tests.crashing crowd CORPUS INDEX SECONDS
 
-`kill` indexes CORPUS again and again in a child process that is killed with SIGKILL: at EVENTS places
-spread over what its Python code does (lines of the modules that write, files opened, renamed
-and removed), and after TIMES spread over how long it takes, which falls into Chroma's own
+`kill` indexes CORPUS again and again in a child process that is killed with SIGKILL: at EVENTS
+places spread over what its Python code does (lines of the modules that write, files opened,
+renamed and removed), and after TIMES spread over how long it takes, which falls into Chroma's own
 threads too. After each, another child opens the index and says what it holds. Prints one JSON
 object a line. `crowd` lets two processes index and four read for so many seconds, and prints
 what each of them did. Forking keeps the imports, which take longer than everything else.
@@ -23,8 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import chromadb  # noqa: F401 - imported once, for all children
-import chromadb.config  # noqa: F401
+import chromadb.config  # noqa: F401 - imported once, for all children
 
 from rag.config import Settings
 from rag.errors import IndexBusy

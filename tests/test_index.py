@@ -218,7 +218,7 @@ def test_damage_is_said_in_a_sentence_and_repaired(
     toy.encoded.clear()
     build(settings, toy)
     # Nothing of a damaged generation is taken over.
-    assert len(toy.encoded) == 3
+    assert len(toy.encoded) == 4
     index = Index.open(settings, toy)
     assert index.dense(toy.encode_queries(["Niger"])[0], 1)[0][1] == pytest.approx(1.0, abs=1e-5)
 

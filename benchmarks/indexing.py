@@ -70,7 +70,7 @@ def _time(settings: Settings, encoder: E5Encoder) -> float:
 def _recipe(corpus: Path, encoder: Path) -> float | None:
     if not PEERS.is_file():
         return None
-    run = subprocess.run(
+    run = subprocess.run(  # noqa: S603
         [PEERS, RECIPE, corpus, encoder], stdout=subprocess.PIPE, text=True, check=True
     )
     return float(json.loads(run.stdout.splitlines()[-1])["seconds"])

@@ -394,6 +394,20 @@ def _build(
             f"{len(changes.removed)} of the {len(known)} documents in the index in {root} would "
             f"leave it, as they are not in {', '.join(map(str, paths))}; give --yes if they should."
         )
+    identity = _identity(settings, encoder)
+    wanted = {
+        "format": FORMAT,
+        **identity,
+        "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
+        "paths": [str(path.resolve()) for path in paths],
+        "signature": signature,
+        "documents": hashes,
+        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+    }
+    held = _held(live, wanted)
+    if held is not None:
+        # Another generation of the same would push out the one to go back to.
+        return _report(changes, held)
     chunks = [
         chunk
         for document in found
@@ -403,7 +417,6 @@ def _build(
     ]
     by_id = {document.doc_id: document for document in found}
     texts = [passage_text(by_id[chunk.doc_id], chunk) for chunk in chunks]
-    identity = _identity(settings, encoder)
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     generation = root / name
     generation.mkdir()
@@ -418,15 +431,9 @@ def _build(
         Aliases.learn(found).save(generation / "aliases.json")
         _write_collection(generation / "chroma", chunks, texts, vectors)
         manifest = {
-            "format": FORMAT,
-            **identity,
+            **wanted,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
-            "paths": [str(path.resolve()) for path in paths],
-            "signature": signature,
-            "documents": hashes,
             "chunks": len(chunks),
-            "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         }
         seal(generation, manifest)
         switch(root, name)
@@ -434,6 +441,10 @@ def _build(
         shutil.rmtree(generation, ignore_errors=True)
         raise
     remove_old(root, keep=[generation] if live is None else [generation, live])
+    return _report(changes, len(chunks))
+
+
+def _report(changes: Changes, chunks: int) -> IndexReport:
     return IndexReport(
         added=changes.added,
         replaced=changes.replaced,
@@ -441,8 +452,20 @@ def _build(
         removed=changes.removed,
         unchanged=changes.unchanged,
         skipped=changes.skipped,
-        chunks=len(chunks),
+        chunks=chunks,
     )
+
+
+def _held(live: Path | None, wanted: Mapping[str, Any]) -> int | None:
+    """Return the passages of the live generation if it is whole and just what is wanted."""
+    if live is None:
+        return None
+    with suppress(CitadelleError, KeyError, TypeError, ValueError, AttributeError):
+        manifest = read_manifest(live)
+        same = all(manifest.get(name) == value for name, value in wanted.items())
+        if same and damage(live, manifest, thorough=True) is None:
+            return int(manifest["chunks"])
+    return None
 
 
 def _changes(

@@ -223,6 +223,24 @@ def test_damage_is_said_in_a_sentence_and_repaired(
     assert index.dense(toy.encode_queries(["Niger"])[0], 1)[0][1] == pytest.approx(1.0, abs=1e-5)
 
 
+def test_indexing_what_has_not_changed_keeps_the_generation(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    build(settings, toy)
+    live = current_generation(settings.index)
+    toy.encoded.clear()
+    report = build(settings, toy)
+    assert (report.unchanged, report.chunks) == (("bureau.md", "projet.md"), 4)
+    assert current_generation(settings.index) == live
+    # A file with another time is looked at again, or the index would seem out of step for ever.
+    os.utime(folder / "bureau.md", (1, 1))
+    assert live is not None
+    assert is_stale(read_manifest(live))
+    build(settings, toy)
+    assert current_generation(settings.index) != live
+    assert toy.encoded == []
+
+
 def test_a_generation_never_changes_and_may_be_read_only(
     settings: Settings, toy: ToyEncoder
 ) -> None:

@@ -14,7 +14,7 @@ from rag.generations import (
     REPAIR,
     current_generation,
     damage,
-    generations,
+    earlier_generations,
     read_manifest,
     writer_of,
 )
@@ -58,15 +58,13 @@ def examine_files(settings: Settings) -> Iterator[Finding]:
         wrong is None,
         f"{wrong}. {REPAIR}" if wrong else f"{count} files, each as it was written",
     )
-    others = [path for path in generations(root) if path != live]
-    earlier = [path for path in others if path.name < live.name]
     yield Finding(
         "Generation",
         True,
         f"{live.name} of {_when(manifest['created'])}, {_size(live)}; "
         + (
             "'citadelle index --rollback' goes back to the one before"
-            if earlier
+            if earlier_generations(root)
             else "none before it"
         ),
     )

@@ -42,6 +42,7 @@ __all__ = [
     "Writer",
     "current_generation",
     "damage",
+    "earlier_generations",
     "generations",
     "private_copy",
     "read_manifest",
@@ -79,6 +80,16 @@ def generations(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if _GENERATION.fullmatch(path.name))
     except OSError:
         return []
+
+
+def earlier_generations(folder: Path) -> list[Path]:
+    """Return the folders of the finished generations before the live one, oldest first."""
+    live = current_generation(folder)
+    return [
+        path
+        for path in generations(folder)
+        if live is not None and path.name < live.name and (path / _MANIFEST).is_file()
+    ]
 
 
 def read_manifest(generation: Path) -> dict[str, Any]:
@@ -121,13 +132,11 @@ def roll_back(root: Path) -> tuple[Path, Path]:
 
     Raises `IndexMissing` where there is none to go back to, and `IndexBusy`.
     """
+    if not root.is_dir():
+        raise IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")
     with writing(root):
         live = current_generation(root)
-        earlier = [
-            path
-            for path in generations(root)
-            if (live is None or path.name < live.name) and _is_whole(path)
-        ]
+        earlier = [path for path in earlier_generations(root) if _is_whole(path)]
         if live is None or not earlier:
             raise IndexMissing(
                 f"There is no generation of the index in {root} before the live one; "

@@ -48,6 +48,7 @@ from rag.generations import (
     Copy,
     current_generation,
     damage,
+    earlier_generations,
     generations,
     private_copy,
     read_manifest,
@@ -407,6 +408,7 @@ def _build(
     held = _held(live, wanted)
     if held is not None:
         # Another generation of the same would push out the one to go back to.
+        remove_old(root, keep=[*earlier_generations(root)[-1:], *([live] if live else [])])
         return _report(changes, held)
     chunks = [
         chunk

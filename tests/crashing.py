@@ -49,6 +49,7 @@ def _kill(settings: Settings, events: int, times: int) -> None:
     _change(settings.corpus, "0")
     _, seconds = json.loads(_child(lambda: _counted(settings))[0])
     # Taking over from a generation is counted too.
+    _change(settings.corpus, "1")
     total, _ = json.loads(_child(lambda: _counted(settings, sys.maxsize))[0])
     # Half of them at the end, where the manifest is written and the generation goes live.
     late = events // 2

@@ -235,7 +235,7 @@ def test_a_folder_that_is_gone_empties_nothing_by_itself(
 
 
 def test_going_back_says_to_which_index(citadelle: Command, folder: Path, tmp_path: Path) -> None:
-    assert "no generation" in citadelle("index", "--rollback").complaint
+    assert "There is no index" in citadelle("index", "--rollback").complaint
     citadelle("index")
     assert "no generation" in citadelle("index", "--rollback").complaint
     (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")

@@ -44,7 +44,7 @@ def crashing(command: str, tmp_path: Path, *numbers: object) -> list[dict[str, A
 def test_a_process_killed_anywhere_leaves_a_whole_generation(tmp_path: Path) -> None:
     records = crashing("kill", tmp_path, 50, 4)
     assert sum(record["killed"] for record in records) >= 50
-    before = "# Le projet\n\nLe projet 0 est au Niger.\n"
+    before = "# Le projet\n\nLe projet 1 est au Niger.\n"
     kept = switched = 0
     for record in records:
         place = record["place"]

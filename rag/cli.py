@@ -8,10 +8,11 @@ import os
 import platform
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -24,10 +25,11 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.config import NO_READER, Settings, load_settings
-from rag.errors import CitadelleError
+from rag.errors import CitadelleError, IndexLoss
 
 if TYPE_CHECKING:
     from rag.encoder import Encoder
+    from rag.index import Changes, IndexReport
     from rag.pipeline import Citadelle
     from rag.retrieval import Explanation
     from rag.types import Answer, Document, Ranking, ScoredChunk
@@ -90,32 +92,58 @@ def index(
         typer.Argument(metavar="PATH", help="Folders or files to index (default: corpus)."),
     ] = None,
     index_folder: IndexOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask before most documents leave the index."),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and follow the files until Ctrl-C.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the index before the last change.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the index in step with the documents below PATH.
 
-    Documents that are no longer there leave the index. Files that cannot be read are
+    Documents that are no longer there leave the index; when that is more than half of them,
+    or all, you are asked first, and a script needs --yes. Files that cannot be read are
     named with the reason, the others are indexed, and the exit code is 1.
     """
-    from rag.encoder import open_encoder
-    from rag.index import build_index
-
+    if dry_run + watch + rollback > 1:
+        raise typer.BadParameter("give one of --dry-run, --watch and --rollback.")
+    if rollback and paths:
+        raise typer.BadParameter(
+            "it goes back as a whole; leave PATH out.", param_hint="--rollback"
+        )
     settings = load_settings(index=index_folder)
+    wanted = paths or [settings.corpus]
+    if rollback:
+        _roll_back(settings, as_json)
+        return
+    if dry_run:
+        _print_plan(wanted, settings, as_json)
+        return
+    from rag.encoder import open_encoder
+
     with _progress() as progress:
         encoder = open_encoder(settings, progress)
-        report = build_index(paths or [settings.corpus], settings, encoder, progress)
-    if as_json:
-        _print_json(report.to_dict())
-    else:
-        counts = (
-            f"{len(report.added)} added, {len(report.replaced)} replaced, "
-            f"{len(report.removed)} removed, {len(report.unchanged)} unchanged, "
-            f"{len(report.skipped)} skipped: {report.chunks} passages in {settings.index}."
-        )
-        _out().print(Text(counts))
-    for entry in report.skipped:
-        _err().print(Text(f"Skipped {entry.path}: {entry.reason}"), soft_wrap=True)
-    if report.skipped:
+    skipped = False
+    try:
+        report = _index(wanted, settings, encoder, yes=yes)
+        _print_report(report, settings, as_json)
+        skipped = bool(report.skipped)
+    except CitadelleError as error:
+        if not watch:
+            raise
+        # What hinders may end while the files are followed.
+        _complain(error)
+    if watch:
+        _watch(wanted, settings, encoder, as_json=as_json, yes=yes)
+    elif skipped:
         raise typer.Exit(1)
 
 
@@ -288,11 +316,10 @@ def serve(
         raise CitadelleError(f"The page {page} is missing; run citadelle from its checkout.")
     _check_port(settings.address, settings.port)
     try:
-        if not _is_current(settings.index):
-            _open(index_folder, update=True)
+        _prepare(index_folder, settings)
     except CitadelleError as error:
         # The page says the same and stays useful: documents can be added while it runs.
-        _err().print(Text(str(error), style="yellow"))
+        _complain(error)
     os.environ["CITADELLE_INDEX"] = str(settings.index)
     os.environ["CITADELLE_PORT"] = str(settings.port)
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
@@ -355,6 +382,105 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+# --- Indexing -----------------------------------------------------------------------------
+
+
+def _index(paths: list[Path], settings: Settings, encoder: Encoder, *, yes: bool) -> IndexReport:
+    """Index, and ask a person at a terminal before most documents leave."""
+    from rag.index import build_index
+
+    try:
+        with _progress() as progress:
+            return build_index(
+                paths, settings, encoder, progress, may_lose="all" if yes else "half"
+            )
+    except IndexLoss as error:
+        if not sys.stdin.isatty():
+            raise
+        _complain(error)
+        typer.confirm("Should they leave the index?", abort=True, err=True)
+    with _progress() as progress:
+        return build_index(paths, settings, encoder, progress, may_lose="all")
+
+
+def _watch(
+    paths: list[Path], settings: Settings, encoder: Encoder, *, as_json: bool, yes: bool
+) -> None:
+    from rag.watching import watch
+
+    _err().print(Text("Following the files (Ctrl-C stops it)."))
+    stop = threading.Event()
+    try:
+        for event in watch(paths, settings, encoder, stop, may_lose="all" if yes else "half"):
+            if isinstance(event, CitadelleError):
+                _complain(event)
+            else:
+                _print_report(event, settings, as_json)
+    except KeyboardInterrupt:
+        stop.set()
+
+
+def _print_report(report: IndexReport, settings: Settings, as_json: bool) -> None:
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        counts = f"{_counts(report)}: {report.chunks} passages in {settings.index}."
+        _out().print(Text(counts))
+        sys.stdout.flush()
+    _print_skipped(report)
+
+
+def _print_plan(paths: list[Path], settings: Settings, as_json: bool) -> None:
+    from rag.index import plan_index
+
+    changes = plan_index(paths, settings)
+    if as_json:
+        _print_json(changes.to_dict())
+    else:
+        for mark, names in (
+            ("added", changes.added),
+            ("replaced", changes.replaced),
+            ("renamed", tuple(f"{old} -> {new}" for old, new in changes.renamed)),
+            ("removed", changes.removed),
+        ):
+            for name in names:
+                _out().print(Text(f"{mark:9} {name}"), soft_wrap=True)
+        _out().print(Text(f"{_counts(changes)}; nothing was written."))
+        if changes.loses_most:
+            _out().print(Text("Most documents would leave: 'citadelle index' asks first."))
+    _print_skipped(changes)
+
+
+def _counts(changes: Changes) -> str:
+    renamed = f"{len(changes.renamed)} renamed, " if changes.renamed else ""
+    return (
+        f"{len(changes.added)} added, {len(changes.replaced)} replaced, {renamed}"
+        f"{len(changes.removed)} removed, {len(changes.unchanged)} unchanged, "
+        f"{len(changes.skipped)} skipped"
+    )
+
+
+def _print_skipped(changes: Changes) -> None:
+    for entry in changes.skipped:
+        _err().print(Text(f"Skipped {entry.path}: {entry.reason}"), soft_wrap=True)
+
+
+def _roll_back(settings: Settings, as_json: bool) -> None:
+    from rag.generations import read_manifest, roll_back
+
+    left, live = roll_back(settings.index)
+    manifest = read_manifest(live)
+    if as_json:
+        _print_json({"left": left.name, "live": live.name, "created": manifest["created"]})
+        return
+    _out().print(
+        Text(
+            f"Back to the index of {manifest['created']}: {len(manifest['documents'])} documents, "
+            f"{manifest['chunks']} passages. 'citadelle index' brings it in step with the files."
+        )
+    )
+
+
 # --- Rendering ----------------------------------------------------------------------------
 
 
@@ -364,6 +490,10 @@ def _out() -> Console:
 
 def _err() -> Console:
     return Console(stderr=True, highlight=False)
+
+
+def _complain(error: CitadelleError) -> None:
+    _err().print(Text(str(error), style="yellow"), soft_wrap=True)
 
 
 def _write(text: str) -> None:
@@ -556,12 +686,26 @@ def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -
         return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
 
 
-def _is_current(index_folder: Path) -> bool:
-    """Tell, without the encoder, whether an index is there that agrees with its documents."""
-    from rag.index import current_generation, is_stale, read_manifest
+def _prepare(index_folder: Path | None, settings: Settings) -> None:
+    """Bring the index in step before it is served, unless most of it would go.
 
-    generation = current_generation(index_folder)
-    return generation is not None and not is_stale(read_manifest(generation))
+    An index that agrees with its documents is told without the encoder.
+    """
+    from rag.generations import current_generation, read_manifest
+    from rag.index import is_stale, plan_index
+
+    live = current_generation(settings.index)
+    if live is not None:
+        manifest = read_manifest(live)
+        if not is_stale(manifest):
+            return
+        changes = plan_index([Path(path) for path in manifest["paths"]], settings)
+        if changes.loses_most:
+            raise IndexLoss(
+                f"{len(changes.removed)} documents of the index are no longer among the files; "
+                "the index is served as it is. 'citadelle index --yes' takes them out."
+            )
+    _open(index_folder, update=True)
 
 
 def _check_port(address: str, port: int) -> None:
@@ -580,14 +724,18 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     yield "Python", sys.version_info >= (3, 11), platform.python_version()
     packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
     yield "Packages", True, ", ".join(f"{name} {version(name)}" for name in packages)
+    from rag.checkup import examine_disk, examine_files, examine_index
+
     try:
         settings = load_settings(index=index_folder)
     except CitadelleError as error:
         yield "Settings", False, str(error)
         return
     yield "Settings", True, f"corpus {settings.corpus}, index {settings.index}"
+    yield from map(astuple, examine_disk(settings))
+    yield from map(astuple, examine_files(settings))
     from rag.encoder import open_encoder
-    from rag.index import Index, is_stale
+    from rag.index import Index
     from rag.pipeline import Citadelle, open_stages
 
     try:
@@ -605,14 +753,7 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
     except CitadelleError as error:
         yield "Index", False, str(error)
         return
-    stale = is_stale(opened.manifest)
-    detail = f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
-    yield (
-        "Index",
-        True,
-        detail
-        + ("; source files have changed since, run 'citadelle index'" if stale else ", up to date"),
-    )
+    yield from map(astuple, examine_index(settings, opened))
     for entry in opened.skipped:
         yield "Document", False, f"{entry.path}: {entry.reason}"
     try:

@@ -15,7 +15,8 @@
     │   ├── IndexMissing            there is none yet
     │   ├── IndexMismatch           it was made with another encoder or chunking
     │   ├── IndexBusy               another process is writing it
-    │   └── IndexDamaged            its files are incomplete
+    │   ├── IndexDamaged            its files are incomplete
+    │   └── IndexLoss               most of its documents would leave it
     ├── DocumentNotFound            no document has this identifier
     ├── InvalidQuestion             the question is empty or too long
     ├── InvalidFilter               a filter is malformed
@@ -40,6 +41,7 @@ __all__ = [
     "HistoryError",
     "IndexBusy",
     "IndexDamaged",
+    "IndexLoss",
     "IndexMismatch",
     "IndexMissing",
     "IndexUnusable",
@@ -114,6 +116,10 @@ class IndexBusy(IndexUnusable):
 
 class IndexDamaged(IndexUnusable):
     """Report an index whose files are incomplete."""
+
+
+class IndexLoss(IndexUnusable):
+    """Report that most documents would leave the index, which nobody asked for in words."""
 
 
 class DocumentNotFound(CitadelleError):

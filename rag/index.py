@@ -4,29 +4,29 @@
 
     index/
       CURRENT           the name of the live generation, replaced in one step
-      write.lock        held by the one process that writes
       20261122T…/       a generation: manifest.json, documents.jsonl, chunks.jsonl,
                         aliases.json, chroma/, lexical/, late/
 
 A generation is built beside the live one and `CURRENT` is renamed over at the very end:
-a process killed at any point leaves the last complete generation in place. Only this
-module imports Chroma.
+a process killed at any point leaves the last complete generation in place
+(`generations.py`). Only this module imports Chroma.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
-from collections.abc import Mapping, Sequence
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from rag import documents as sources
@@ -36,57 +36,85 @@ from rag.config import Settings
 from rag.encoder import Encoder, Progress
 from rag.errors import (
     CitadelleError,
-    IndexBusy,
     IndexDamaged,
+    IndexLoss,
     IndexMismatch,
     IndexMissing,
     NothingToIndex,
+)
+from rag.generations import (
+    FORMAT,
+    REPAIR,
+    Copy,
+    current_generation,
+    damage,
+    earlier_generations,
+    generations,
+    private_copy,
+    read_manifest,
+    remove_old,
+    seal,
+    switch,
+    writing,
 )
 from rag.late import Codebook, LateIndex, LateWriter, calibrate
 from rag.lexical import LexicalIndex
 from rag.storage import read_chunks, read_documents, write_chunks, write_documents
 from rag.types import Chunk, Document, Skipped, Source
 
-__all__ = [
-    "Index",
-    "IndexReport",
-    "build_index",
-    "current_generation",
-    "is_stale",
-    "read_manifest",
-]
+__all__ = ["Changes", "Index", "IndexReport", "Loss", "build_index", "is_stale", "plan_index"]
 
 Vectors = NDArray[np.float32]
 
-_FORMAT = 2
+Loss = Literal["all", "most", "half"]
+
 _COLLECTION = "passages"
-_REPAIR = "Run 'citadelle index' to rebuild it."
-# The live generation and the one before it, which readers may still have open.
-_KEPT_GENERATIONS = 2
-_GENERATION = re.compile(r"\d{8}T\d{12}Z")
+# How often an opening is tried again when the generation goes away under it.
+_OPENINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What a run of indexing did, by document identifier."""
+class Changes:
+    """What differs between the index and its source files, by document identifier.
+
+    `renamed` holds the old and the new name of documents whose text is the same.
+    """
 
     added: tuple[str, ...]
     replaced: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+
+    @property
+    def loses_most(self) -> bool:
+        """Return whether more than half of the documents in the index would leave it."""
+        kept = len(self.replaced) + len(self.renamed) + len(self.unchanged)
+        return len(self.removed) > kept
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `citadelle index --dry-run --json` prints."""
+        return {
+            "added": list(self.added),
+            "replaced": list(self.replaced),
+            "renamed": [{"from": old, "to": new} for old, new in self.renamed],
+            "removed": list(self.removed),
+            "unchanged": list(self.unchanged),
+            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport(Changes):
+    """What a run of indexing did; `chunks` counts the passages of the index."""
+
     chunks: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `citadelle index --json` prints."""
-        return {
-            "added": list(self.added),
-            "replaced": list(self.replaced),
-            "removed": list(self.removed),
-            "unchanged": list(self.unchanged),
-            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
-            "chunks": self.chunks,
-        }
+        # `super()` without arguments fails in a dataclass with slots.
+        return {**Changes.to_dict(self), "chunks": self.chunks}
 
 
 class Index:
@@ -96,25 +124,34 @@ class Index:
     order; `aliases` are the names that the documents give to the same things.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], cache: Path) -> None:
         self.folder = folder
         self.manifest = manifest
+        wrong = damage(folder, manifest)
+        if wrong is not None:
+            raise IndexDamaged(f"The index in {folder.parent} is damaged: {wrong}. {REPAIR}")
         try:
             self.documents = {d.doc_id: d for d in read_documents(folder / "documents.jsonl")}
             self.chunks = tuple(read_chunks(folder / "chunks.jsonl", self.documents))
             self.lexical = LexicalIndex.load(folder / "lexical")
             self.late = LateIndex(folder / "late")
             self.aliases = Aliases.load(folder / "aliases.json")
-            self._client, self._collection = _open_collection(folder / "chroma")
+            self._copy = private_copy(folder / "chroma", cache)
+            # What was opened is released when nothing answers from it any more.
+            self._release = weakref.finalize(self, _release, self._copy)
+            self._client, self._collection = _open_collection(self._copy.folder / "chroma")
+            self._release.detach()
+            self._release = weakref.finalize(self, _release, self._copy, self._client)
             stored = self._collection.count()
         except (OSError, ValueError, KeyError, TypeError) as error:
+            thorough = damage(folder, manifest, thorough=True)
             raise IndexDamaged(
-                f"The index in {folder.parent} is incomplete ({error}). {_REPAIR}"
+                f"The index in {folder.parent} cannot be read ({thorough or error}). {REPAIR}"
             ) from error
         if not stored == len(self.chunks) == len(self.late) == manifest["chunks"]:
             raise IndexDamaged(
                 f"The index in {folder.parent} should hold {manifest['chunks']} passages and holds "
-                f"{min(stored, len(self.chunks), len(self.late))}. {_REPAIR}"
+                f"{min(stored, len(self.chunks), len(self.late))}. {REPAIR}"
             )
         self._order = {chunk.chunk_id: i for i, chunk in enumerate(self.chunks)}
 
@@ -125,23 +162,43 @@ class Index:
         Raises `IndexMissing`, `IndexMismatch` when it was made with another encoder,
         chunking or size of passages, and `IndexDamaged`.
         """
-        folder = current_generation(settings.index)
-        if folder is None:
-            raise IndexMissing(
-                f"There is no index in {settings.index}. Run 'citadelle index' to build it."
-            )
+        for _ in range(_OPENINGS):
+            folder = current_generation(settings.index)
+            if folder is None:
+                raise _no_index(settings.index)
+            try:
+                return cls._open(folder, settings, encoder)
+            except CitadelleError:
+                # It may be removed while it is read, when two others follow it.
+                if current_generation(settings.index) == folder:
+                    raise
+        raise IndexDamaged(
+            f"The index in {settings.index} changes faster than it can be opened; try again."
+        )
+
+    @classmethod
+    def _open(cls, folder: Path, settings: Settings, encoder: Encoder) -> Index:
         manifest = read_manifest(folder)
         for name, value in _identity(settings, encoder).items():
             if manifest.get(name) != value:
                 raise IndexMismatch(
                     f"The index in {settings.index} was made with {name} = {manifest.get(name)}, "
-                    f"the settings say {value}. {_REPAIR}"
+                    f"the settings say {value}. {REPAIR}"
                 )
-        return cls(folder, manifest)
+        return cls(folder, manifest, settings.cache)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many passages each part holds."""
+        return {
+            "passages": len(self.chunks),
+            "Chroma": int(self._collection.count()),
+            "BM25": len(self.lexical),
+            "late": len(self.late),
+        }
 
     def close(self) -> None:
         """Release the files of the generation; the index cannot be searched afterwards."""
-        self._client.close()
+        self._release()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -200,28 +257,17 @@ class Index:
         return np.array([by_id[chunk_id] for chunk_id in ids], dtype=np.float32)
 
 
-def current_generation(folder: Path) -> Path | None:
-    """Return the folder of the live generation, or None when there is none."""
-    try:
-        name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return folder / name if name and (folder / name).is_dir() else None
+def _release(copy: Copy, client: Any = None) -> None:
+    if client is not None:
+        client.close()
+    copy.remove()
 
 
-def read_manifest(generation: Path) -> dict[str, Any]:
-    """Return what the generation says of itself; raises `IndexDamaged`."""
-    try:
-        manifest = json.loads((generation / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IndexDamaged(
-            f"The manifest of the index in {generation.parent} cannot be read. {_REPAIR}"
-        ) from error
-    if manifest.get("format") != _FORMAT:
-        raise IndexMismatch(
-            f"The index in {generation.parent} was made by another version. {_REPAIR}"
-        )
-    return dict(manifest)
+def _no_index(root: Path) -> CitadelleError:
+    # A generation without the pointer to it, or a pointer without what it points to.
+    if (root / "CURRENT").exists() or generations(root):
+        return IndexDamaged(f"The index in {root} has lost its live generation. {REPAIR}")
+    return IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")
 
 
 def is_stale(manifest: Mapping[str, Any], paths: Sequence[Path] | None = None) -> bool:
@@ -254,42 +300,58 @@ def _identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
 # --- Building -----------------------------------------------------------------------------
 
 
+def plan_index(paths: Sequence[Path], settings: Settings) -> Changes:
+    """Return what `build_index` would do; nothing is written.
+
+    A path that does not exist holds no document. Raises `IndexDamaged` and `IndexMismatch`
+    where the live generation does not say what it holds.
+    """
+    found, skipped = _read([path for path in paths if path.exists()], None)
+    folder = current_generation(settings.index)
+    before = read_manifest(folder)["documents"] if folder is not None else {}
+    return _changes(before, _hashes(found), skipped)
+
+
 def build_index(
     paths: Sequence[Path],
     settings: Settings,
     encoder: Encoder,
     progress: Progress | None = None,
+    *,
+    may_lose: Loss = "most",
 ) -> IndexReport:
     """Make the index hold exactly the documents below `paths`, and say what changed.
 
     Vectors of passages that have not changed are taken over from the live generation.
-    Raises `NothingToIndex` when a path does not exist or no document can be read, and
-    `IndexBusy` when another process is writing.
+    `may_lose` is how many documents may leave: all, any but the last, or up to a half.
+    Raises `IndexLoss` when more would, `NothingToIndex` when a path does not exist or no
+    document can be read, and `IndexBusy` when another process is writing.
     """
-    for path in paths:
-        if not path.exists():
-            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
     root = settings.index
-    try:
+    known = _known_documents(current_generation(root))
+    for path in paths:
+        if not path.exists() and (may_lose == "most" or not known):
+            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
+    with _explained(root):
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / "write.lock", timeout=0):
-            return _build(paths, settings, encoder, progress)
-    except Timeout as error:
-        raise IndexBusy(
-            f"Another process is writing the index in {root}; try again when it is done."
-        ) from error
-    except OSError as error:
+        with writing(root):
+            return _build(paths, settings, encoder, progress, may_lose)
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except (OSError, ChromaError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
         raise CitadelleError(
-            f"The index in {root} cannot be written ({error.strerror or error}); "
-            "nothing was changed."
+            f"The index in {root} cannot be written ({reason or error}); nothing was changed."
         ) from error
 
 
-def _build(
-    paths: Sequence[Path], settings: Settings, encoder: Encoder, progress: Progress | None
-) -> IndexReport:
-    # Taken first: a file that changes while it is read makes the index stale, not wrong.
-    signature = _signature(paths)
+def _read(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Document], list[Skipped]]:
     found: list[Document] = []
     skipped: list[Skipped] = []
     for item in sources.read_folder(paths):
@@ -299,13 +361,55 @@ def _build(
             found.append(item)
         if progress is not None:
             progress("documents", len(found), 0)
-    if not found:
+    return found, skipped
+
+
+def _hashes(found: Sequence[Document]) -> dict[str, str]:
+    return {document.doc_id: document.content_hash for document in found}
+
+
+def _build(
+    paths: Sequence[Path],
+    settings: Settings,
+    encoder: Encoder,
+    progress: Progress | None,
+    may_lose: Loss,
+) -> IndexReport:
+    # Taken first: a file that changes while it is read makes the index stale, not wrong.
+    there = [path for path in paths if path.exists()]
+    signature = _signature(there)
+    found, skipped = _read(there, progress)
+    root = settings.index
+    live = current_generation(root)
+    known = _known_documents(live)
+    if not found and (may_lose == "most" or not known):
         details = "".join(f" {entry.path}: {entry.reason}." for entry in skipped[:3])
         raise NothingToIndex(
             f"No document could be read in {', '.join(map(str, paths))}.{details} "
             f"Put {', '.join(sorted(sources.SUFFIXES))} files there."
         )
-
+    hashes = _hashes(found)
+    changes = _changes(known, hashes, skipped)
+    if may_lose == "half" and changes.loses_most:
+        raise IndexLoss(
+            f"{len(changes.removed)} of the {len(known)} documents in the index in {root} would "
+            f"leave it, as they are not in {', '.join(map(str, paths))}; give --yes if they should."
+        )
+    identity = _identity(settings, encoder)
+    wanted = {
+        "format": FORMAT,
+        **identity,
+        "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
+        "paths": [str(path.resolve()) for path in paths],
+        "signature": signature,
+        "documents": hashes,
+        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+    }
+    held = _held(live, wanted)
+    if held is not None:
+        # Another generation of the same would push out the one to go back to.
+        remove_old(root, keep=[*earlier_generations(root)[-1:], *([live] if live else [])])
+        return _report(changes, held)
     chunks = [
         chunk
         for document in found
@@ -315,14 +419,11 @@ def _build(
     ]
     by_id = {document.doc_id: document for document in found}
     texts = [passage_text(by_id[chunk.doc_id], chunk) for chunk in chunks]
-    identity = _identity(settings, encoder)
-    previous = _previous(settings.index, identity)
-
-    root = settings.index
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     generation = root / name
     generation.mkdir()
     try:
+        previous = _previous(live, identity, settings.cache)
         vectors = _embed(texts, previous, encoder, generation / "late", progress)
         write_documents(generation / "documents.jsonl", found)
         write_chunks(generation / "chunks.jsonl", chunks)
@@ -331,96 +432,117 @@ def _build(
         )
         Aliases.learn(found).save(generation / "aliases.json")
         _write_collection(generation / "chroma", chunks, texts, vectors)
-        hashes = {document.doc_id: document.content_hash for document in found}
         manifest = {
-            "format": _FORMAT,
-            **identity,
+            **wanted,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
-            "paths": [str(path.resolve()) for path in paths],
-            "signature": signature,
-            "documents": hashes,
             "chunks": len(chunks),
-            "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         }
-        (generation / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="ascii")
-        _switch(root, name)
+        seal(generation, manifest)
+        switch(root, name)
     except BaseException:
         shutil.rmtree(generation, ignore_errors=True)
         raise
-    _remove_old(root, keep=name)
-    return _report(_known_documents(previous), hashes, skipped, len(chunks))
+    remove_old(root, keep=[generation] if live is None else [generation, live])
+    return _report(changes, len(chunks))
 
 
-def _switch(root: Path, name: str) -> None:
-    draft = root / "CURRENT.new"
-    draft.write_text(name + "\n", encoding="utf-8")
-    draft.replace(root / "CURRENT")
-
-
-def _remove_old(root: Path, keep: str) -> None:
-    # Only what was made here: the folder may hold other things of its owner.
-    generations = sorted(path for path in root.iterdir() if _GENERATION.fullmatch(path.name))
-    for old in [path for path in generations if path.name != keep][: -(_KEPT_GENERATIONS - 1)]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _report(
-    before: Mapping[str, str], after: Mapping[str, str], skipped: Sequence[Skipped], chunks: int
-) -> IndexReport:
+def _report(changes: Changes, chunks: int) -> IndexReport:
     return IndexReport(
-        added=tuple(doc_id for doc_id in after if doc_id not in before),
-        replaced=tuple(d for d in after if d in before and before[d] != after[d]),
-        removed=tuple(doc_id for doc_id in before if doc_id not in after),
-        unchanged=tuple(d for d in after if before.get(d) == after[d]),
-        skipped=tuple(skipped),
+        added=changes.added,
+        replaced=changes.replaced,
+        renamed=changes.renamed,
+        removed=changes.removed,
+        unchanged=changes.unchanged,
+        skipped=changes.skipped,
         chunks=chunks,
     )
 
 
+def _held(live: Path | None, wanted: Mapping[str, Any]) -> int | None:
+    """Return the passages of the live generation if it is whole and just what is wanted."""
+    if live is None:
+        return None
+    with suppress(CitadelleError, KeyError, TypeError, ValueError, AttributeError):
+        manifest = read_manifest(live)
+        same = all(manifest.get(name) == value for name, value in wanted.items())
+        if same and damage(live, manifest, thorough=True) is None:
+            return int(manifest["chunks"])
+    return None
+
+
+def _changes(
+    before: Mapping[str, str], after: Mapping[str, str], skipped: Sequence[Skipped]
+) -> Changes:
+    # Several documents may have one text; each gone name pairs with one new name.
+    gone = defaultdict(list)
+    for doc_id, content in before.items():
+        if doc_id not in after:
+            gone[content].append(doc_id)
+    new = {
+        doc_id: gone[content].pop(0)
+        for doc_id, content in after.items()
+        if doc_id not in before and gone[content]
+    }
+    renamed = set(new.values())
+    return Changes(
+        added=tuple(d for d in after if d not in before and d not in new),
+        replaced=tuple(d for d in after if d in before and before[d] != after[d]),
+        renamed=tuple((old, doc_id) for doc_id, old in new.items()),
+        removed=tuple(d for d in before if d not in after and d not in renamed),
+        unchanged=tuple(d for d in after if before.get(d) == after[d]),
+        skipped=tuple(skipped),
+    )
+
+
+def _known_documents(live: Path | None) -> Mapping[str, str]:
+    """Return the documents of the live generation; none where it cannot say."""
+    if live is None:
+        return {}
+    try:
+        return dict(read_manifest(live)["documents"])
+    except (CitadelleError, KeyError, ValueError, TypeError):
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """What the live generation knows.
+    """What the live generation knows of a passage, by the digest of its text.
 
-    Its documents; and for each passage, by the digest of its text, its vector and its place
-    in `late`.
+    Its vector, and its place in `late`.
     """
 
-    documents: Mapping[str, str]
     passages: Mapping[str, tuple[Vectors, int]]
-    late: LateIndex | None
+    late: LateIndex
 
     def has_codes_of(self, codebook: Codebook) -> bool:
         """Return whether its codes mean what those of a code book mean."""
-        return self.late is not None and bool(
-            np.allclose(self.late.codebook.low, codebook.low, atol=1e-4)
-        )
+        return bool(np.allclose(self.late.codebook.low, codebook.low, atol=1e-4))
 
 
-def _previous(root: Path, identity: Mapping[str, Any]) -> _Previous | None:
+def _previous(folder: Path | None, identity: Mapping[str, Any], cache: Path) -> _Previous | None:
     """Return what the live generation knows, or None when it is missing or unusable."""
-    folder = current_generation(root)
     if folder is None:
         return None
-    try:
+    # A damaged generation has nothing to give; the new one is built from the sources.
+    with suppress(CitadelleError, OSError, ValueError, KeyError, TypeError):
         manifest = read_manifest(folder)
-        if any(manifest.get(name) != value for name, value in identity.items()):
-            return _Previous(manifest["documents"], {}, None)
-        client, collection = _open_collection(folder / "chroma")
-        stored = collection.get(include=["embeddings", "metadatas"])
-        client.close()
+        same = all(manifest.get(name) == value for name, value in identity.items())
+        if not same or damage(folder, manifest, thorough=True) is not None:
+            return None
+        late = LateIndex(folder / "late")
+        copy = private_copy(folder / "chroma", cache)
+        client = None
+        try:
+            client, collection = _open_collection(copy.folder / "chroma")
+            stored = collection.get(include=["embeddings", "metadatas"])
+        finally:
+            _release(copy, client)
         places = {
             m["digest"]: (vector, int(m["position"]))
             for m, vector in zip(stored["metadatas"], stored["embeddings"], strict=True)
         }
-        return _Previous(manifest["documents"], places, LateIndex(folder / "late"))
-    except (CitadelleError, OSError, ValueError, KeyError, TypeError):
-        # A damaged generation has nothing to give; the new one is built from the sources.
-        return None
-
-
-def _known_documents(previous: _Previous | None) -> Mapping[str, str]:
-    return previous.documents if previous is not None else {}
+        return _Previous(places, late)
+    return None
 
 
 def _embed(
@@ -436,8 +558,9 @@ def _embed(
     and its text alone.
     """
     codebook = calibrate(encoder)
-    usable = previous is not None and previous.has_codes_of(codebook)
-    known = previous.passages if previous is not None and usable else {}
+    if previous is not None and not previous.has_codes_of(codebook):
+        previous = None
+    known = previous.passages if previous is not None else {}
     digests = [_digest(text) for text in texts]
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
     writer = LateWriter(late, codebook)
@@ -447,7 +570,7 @@ def _embed(
         spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
         writer.add(missing[place], codebook.pack(tokens.vectors), spans)
     for i, digest in enumerate(digests):
-        if digest in known and previous is not None and previous.late is not None:
+        if previous is not None and digest in known:
             vectors[i], place = known[digest]
             writer.add(i, previous.late.codes(place), previous.late.spans(place))
     writer.close()

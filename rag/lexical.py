@@ -197,6 +197,9 @@ class LexicalIndex:
         surface = _bm25(content_words(t, lang) for t, lang in zip(texts, languages, strict=True))
         return cls(stemmed, surface, languages)
 
+    def __len__(self) -> int:
+        return len(self._languages)
+
     def save(self, folder: Path) -> None:
         """Write the index into a folder."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ from rag.errors import (
     InvalidQuestion,
 )
 from rag.evidence import Evidence
-from rag.index import Index, IndexReport, build_index, current_generation, is_stale
+from rag.generations import current_generation
+from rag.index import Index, IndexReport, build_index, is_stale
 from rag.language import detect
 from rag.library import Library
 from rag.parts import parts
@@ -95,7 +96,6 @@ class Citadelle:
         self._reading = reading
         self._writer = writer
         self._lock = threading.Lock()
-        self._retired: Index | None = None
         self._use(index)
 
     @classmethod
@@ -149,9 +149,7 @@ class Citadelle:
         """Release the files of the index, and stop what a model still writes."""
         if self._writer is not None:
             self._writer.close()
-        for index in (self._retired, self._live.index):
-            if index is not None:
-                index.close()
+        self._live.index.close()
 
     def _use(self, index: Index) -> None:
         # Published in one step: a question is answered from one generation from end to end.
@@ -207,10 +205,7 @@ class Citadelle:
         with self._lock:
             if live is None or live == self._live.index.folder:
                 return False
-            # The generation before may still be answering; the one before that is not.
-            if self._retired is not None:
-                self._retired.close()
-            self._retired = self._live.index
+            # The generation before is released when the last question to it is answered.
             self._use(Index.open(self.settings, self.encoder))
             return True
 

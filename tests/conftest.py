@@ -111,4 +111,6 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path, folder: Path) -> Settings:
-    return Settings(corpus=folder, index=tmp_path / "index", chunk_tokens=64)
+    return Settings(
+        corpus=folder, index=tmp_path / "index", cache=tmp_path / "cache", chunk_tokens=64
+    )

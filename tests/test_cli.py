@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -156,11 +157,102 @@ def test_index_counts(citadelle: Command, folder: Path, tmp_path: Path) -> None:
     assert citadelle("index", "--json").json == {
         "added": ["neuf.txt"],
         "replaced": ["bureau.md"],
+        "renamed": [],
         "removed": ["projet.md"],
         "unchanged": [],
         "skipped": [],
         "chunks": 2,
     }
+
+
+def test_a_plan_says_what_would_change_and_writes_nothing(
+    citadelle: Command, folder: Path, tmp_path: Path, toy_encoder: ToyEncoder
+) -> None:
+    assert citadelle("index", "--dry-run", "--json").json["added"] == ["bureau.md", "projet.md"]
+    assert not (tmp_path / "index").exists()
+    citadelle("index")
+    toy_encoder.encoded.clear()
+    held = sorted((tmp_path / "index").rglob("*"))
+    (folder / "projet.md").rename(folder / "plan.md")
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    (folder / "vide.md").write_text("", encoding="utf-8")
+    run = citadelle("index", "--dry-run")
+    assert (run.code, run.err.strip()) == (0, "Skipped vide.md: is empty")
+    assert run.out.splitlines() == [
+        "added     neuf.txt",
+        "renamed   projet.md -> plan.md",
+        "1 added, 0 replaced, 1 renamed, 0 removed, 1 unchanged, 1 skipped; nothing was written.",
+    ]
+    expected = {
+        "added": ["neuf.txt"],
+        "replaced": [],
+        "renamed": [{"from": "projet.md", "to": "plan.md"}],
+        "removed": [],
+        "unchanged": ["bureau.md"],
+        "skipped": [{"path": "vide.md", "reason": "is empty"}],
+    }
+    assert citadelle("index", "--dry-run", "--json").json == expected
+    assert sorted((tmp_path / "index").rglob("*")) == held
+    # What is planned is what is done; the passages of the renamed file are not read again.
+    assert citadelle("index", "--json").json == {**expected, "chunks": 5}
+    assert toy_encoder.encoded == ["Neuf\nUn document neuf."]
+
+
+def test_losing_most_documents_needs_a_yes(
+    citadelle: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    citadelle("index")
+    (folder / "projet.md").unlink()
+    (folder / "neuf.txt").unlink()
+    line = citadelle("index").complaint
+    assert line.startswith("2 of the 3 documents in the index")
+    assert line.endswith("give --yes if they should.")
+    assert "asks first" in citadelle("index", "--dry-run").out
+    # A person at a terminal is asked.
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert citadelle("index").code == 1
+    assert len(citadelle("sources", "--json").json["sources"]) == 3
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert "0 added, 0 replaced, 2 removed, 1 unchanged" in citadelle("index").out
+
+
+def test_a_folder_that_is_gone_empties_nothing_by_itself(
+    citadelle: Command, folder: Path, tmp_path: Path
+) -> None:
+    citadelle("index")
+    folder.rename(tmp_path / "elsewhere")
+    assert "2 of the 2 documents" in citadelle("index").complaint
+    folder.mkdir()
+    assert "2 of the 2 documents" in citadelle("index").complaint
+    assert len(citadelle("sources", "--json").json["sources"]) == 2
+    assert citadelle("index", "--yes").out.startswith("0 added, 0 replaced, 2 removed")
+    assert citadelle("sources", "--json").json["sources"] == []
+    assert citadelle("ask", "Où est le bureau ?", "--json").json["abstained"]
+    assert citadelle("search", "Où est le bureau ?", "--json").json["hits"] == []
+
+
+def test_going_back_says_to_which_index(citadelle: Command, folder: Path, tmp_path: Path) -> None:
+    assert "There is no index" in citadelle("index", "--rollback").complaint
+    citadelle("index")
+    assert "no generation" in citadelle("index", "--rollback").complaint
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    citadelle("index")
+    run = citadelle("index", "--rollback")
+    assert run.out.startswith("Back to the index of 20")
+    assert ": 2 documents, 4 passages." in run.out
+    assert len(citadelle("sources", "--json").json["sources"]) == 2
+    assert "source files have changed" in citadelle("doctor").out
+    assert citadelle("index", "--json").json["added"] == ["neuf.txt"]
+    gone = citadelle("index", "--rollback", "--json").json
+    assert gone["live"] < gone["left"]
+
+
+@pytest.mark.parametrize("together", [("--watch", "--dry-run"), ("--rollback", "corpus")])
+def test_options_that_exclude_each_other(citadelle: Command, together: tuple[str, ...]) -> None:
+    assert citadelle("index", *together).code == 2
 
 
 def test_index_names_what_it_cannot_read_and_indexes_the_rest(
@@ -463,12 +555,37 @@ def test_doctor_finds_nothing_wrong(citadelle: Command) -> None:
         "Python",
         "Packages",
         "Settings",
+        "Cache",
+        "Disk",
+        "Writer",
+        "Files",
+        "Generation",
         "Encoder",
+        "Counts",
         "Index",
         "Reader",
         "Answering",
     ]
     assert all(check["ok"] for check in checks)
+
+
+def test_doctor_finds_a_file_that_has_changed(
+    citadelle: Command, folder: Path, tmp_path: Path
+) -> None:
+    citadelle("index")
+    (codes,) = (tmp_path / "index").rglob("codes.bin")
+    data = bytearray(codes.read_bytes())
+    data[0] ^= 1
+    codes.write_bytes(data)
+    run = citadelle("doctor")
+    assert run.code == 1
+    (line,) = [line for line in run.out.splitlines() if line.startswith("wrong")]
+    assert line.startswith("wrong Files: late/codes.bin has changed")
+    assert "citadelle index" in line
+    citadelle("index")
+    assert citadelle("doctor").code == 0
+    shutil.rmtree(folder)
+    assert "wrong Sources" in citadelle("doctor").out
 
 
 def test_doctor_names_what_is_wrong(

@@ -256,7 +256,7 @@ class FakeEngine:
         """Say that all of the documents are there, or raise what was asked for."""
         if isinstance(self.indexes, Exception):
             raise self.indexes
-        return IndexReport((), (), (), tuple(self.documents), (), 2)
+        return IndexReport((), (), (), (), tuple(self.documents), (), chunks=2)
 
     def facets(self) -> tuple[Facet, ...]:
         return facets(self.documents)

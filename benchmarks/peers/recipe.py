@@ -1,0 +1,46 @@
+"""Index a folder of text files as LangChain's retrieval tutorial does, and print the seconds.
+
+    python benchmarks/peers/recipe.py CORPUS ENCODER
+
+`benchmarks/indexing.py` calls it in the environment of the peers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from langchain_chroma import Chroma
+from langchain_core.documents import Document
+from langchain_huggingface import HuggingFaceEmbeddings
+from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+
+def main() -> None:
+    """Load the encoder, then time the rest."""
+    corpus, encoder = sys.argv[1:]
+    embeddings = HuggingFaceEmbeddings(
+        model_name=encoder,
+        model_kwargs={"model_kwargs": {"dtype": "float32"}},
+        encode_kwargs={"prompt": "passage: "},
+    )
+    embeddings.embed_query("")
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        splitter = RecursiveCharacterTextSplitter(
+            chunk_size=1000, chunk_overlap=200, add_start_index=True
+        )
+        pieces = splitter.split_documents(
+            Document(path.read_text(encoding="utf-8"), metadata={"source": path.name})
+            for path in sorted(Path(corpus).iterdir())
+        )
+        Chroma.from_documents(pieces, embeddings, persist_directory=folder)
+        seconds = time.perf_counter() - begin
+    sys.stdout.write(json.dumps({"seconds": seconds, "pieces": len(pieces)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

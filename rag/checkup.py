@@ -1,0 +1,134 @@
+"""What `citadelle doctor` finds out about an index: each finding with what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rag.config import Settings
+from rag.errors import CitadelleError
+from rag.generations import (
+    REPAIR,
+    current_generation,
+    damage,
+    earlier_generations,
+    read_manifest,
+    writer_of,
+)
+from rag.index import Index, is_stale
+
+__all__ = ["Finding", "examine_disk", "examine_files", "examine_index"]
+
+# A new generation stands beside the live one and the one before it.
+_ROOM = 2
+_SMALLEST_ROOM = 200 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `detail` says what to do where it is not in order."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine_files(settings: Settings) -> Iterator[Finding]:
+    """Check what can be checked without opening the index: files, writer, generations."""
+    root = settings.index
+    holder = writer_of(root)
+    yield Finding(
+        "Writer", True, f"{holder}; it holds the index" if holder is not None else "none at work"
+    )
+    live = current_generation(root)
+    if live is None:
+        return
+    try:
+        manifest = read_manifest(live)
+    except CitadelleError as error:
+        yield Finding("Files", False, str(error))
+        return
+    wrong = damage(live, manifest, thorough=True)
+    count = len(manifest["files"])
+    yield Finding(
+        "Files",
+        wrong is None,
+        f"{wrong}. {REPAIR}" if wrong else f"{count} files, each as it was written",
+    )
+    yield Finding(
+        "Generation",
+        True,
+        f"{live.name} of {_when(manifest['created'])}, {_size(live)}; "
+        + (
+            "'citadelle index --rollback' goes back to the one before"
+            if earlier_generations(root)
+            else "none before it"
+        ),
+    )
+
+
+def examine_index(settings: Settings, opened: Index) -> Iterator[Finding]:
+    """Check that the parts of an open index agree, and whether it follows the files."""
+    manifest = opened.manifest
+    counts = {"manifest": int(manifest["chunks"]), **opened.counts()}
+    said = ", ".join(f"{name} {count}" for name, count in counts.items())
+    agree = len(set(counts.values())) == 1
+    yield Finding(
+        "Counts", agree, f"passages: {said}" + ("" if agree else f"; they differ. {REPAIR}")
+    )
+    missing = [path for path in manifest["paths"] if not Path(path).exists()]
+    if missing:
+        yield Finding(
+            "Sources",
+            False,
+            f"{', '.join(missing)} is gone; the index keeps what it held. Put it back, or name "
+            "other folders with 'citadelle index PATH'.",
+        )
+        return
+    detail = f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
+    stale = is_stale(manifest)
+    changed = "; source files have changed since, run 'citadelle index'"
+    yield Finding("Index", True, detail + (changed if stale else ", up to date"))
+
+
+def examine_disk(settings: Settings) -> Iterator[Finding]:
+    """Say how much the index and the cache take, and whether there is room for a rebuild."""
+    live = current_generation(settings.index)
+    yield Finding("Cache", True, f"{_size(settings.cache)} in {settings.cache}")
+    folder = settings.index
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    needed = max(_bytes(live) * _ROOM if live is not None else 0, _SMALLEST_ROOM)
+    yield Finding(
+        "Disk",
+        free >= needed,
+        f"{_mib(free)} free for {settings.index}"
+        + ("" if free >= needed else f"; indexing again may need {_mib(needed)}, free some space"),
+    )
+
+
+def _when(created: str) -> str:
+    return datetime.fromisoformat(created).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _size(folder: Path) -> str:
+    return _mib(_bytes(folder))
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            # Gone since it was listed.
+            continue
+    return total
+
+
+def _mib(count: int) -> str:
+    return f"{count / (1 << 20):,.1f} MiB"

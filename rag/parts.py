@@ -38,6 +38,8 @@ _UNFINISHED = re.compile(rf"\b(?:{_ADVERBS}|{_PRONOUNS})$", _FLAGS)
 _MARK = re.compile(r"[\s?.!]+$")
 # More than two would be an interrogation; they are asked as one.
 _MOST = 2
+# What is longer is a text with a question in it, and too long for patterns that look back.
+_LONGEST = 400
 # "Who leads and who funds ENISA?": fewer words ask nothing by themselves.
 _FEWEST_WORDS = 3
 
@@ -48,6 +50,8 @@ def parts(question: str) -> tuple[str, ...]:
     A rest that both share is given to both; the second may lean on the first in other ways
     ("et depuis quand ?"), for `rag/conversation.py` to complete.
     """
+    if len(question) > _LONGEST:
+        return (question,)
     sentences = [part.strip() for part in _SENTENCE.split(question.strip()) if part.strip()]
     if len(sentences) > 1:
         asking = all(_OPENS.match(_without_and(sentence)) for sentence in sentences)

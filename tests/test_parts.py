@@ -71,6 +71,8 @@ ONE = [
     "Le CCB et le BCC coopèrent-ils ?",
     "Bonjour. Qui dirige l'ENISA ?",
     "",
+    "quand et où " * 2_000,
+    "? " * 10_000 + "a",
 ]
 
 

@@ -103,13 +103,13 @@ def test_the_keyboard_alone_asks_opens_a_passage_and_finds_the_documents(
     page.locator(".cit-card mark").first.wait_for(timeout=PATIENCE)
     page.locator(".stApp[data-test-script-state=notRunning]").wait_for(timeout=PATIENCE)
 
-    # The box keeps the focus; the marker and the passage stand before it.
-    tab_to(page, "summary", back=True)
-    page.keyboard.press("Enter")
-    page.locator(".cit-document mark").first.wait_for(timeout=PATIENCE)
+    # The box keeps the focus; the marker stands before it, and leads to the quote in its source.
     tab_to(page, ".cit-marker", back=True)
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator(".cit-card mark").first).to_be_in_viewport()
+    quote = page.locator(".st-key-reading mark:focus")
+    sync_api.expect(quote).to_be_in_viewport(timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator(".st-key-reading")).to_have_count(0, timeout=PATIENCE)
 
     tab_to(page, ".st-key-view [role=radio]", back=True)
     page.keyboard.press("ArrowRight")

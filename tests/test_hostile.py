@@ -41,7 +41,7 @@ QUESTION = "Qui garde le phare de Gatteville ?"
 # Elements that text of a person or of a document never makes.
 FORBIDDEN = (
     ".stHtml :is(img, iframe, form, input, script, svg, style, object, embed, .trick, "
-    "a:not([href^='#']), [onerror], [onload], [ontoggle])"
+    "a:not([href^='#'], [href^='?']), [onerror], [onload], [ontoggle])"
 )
 # What the page itself puts there.
 OWN = (*SCRIPTS, (ROOT / "ui/style.css").read_text("utf-8").strip())

@@ -60,12 +60,15 @@ function show(turn, deadline = performance.now() + PATIENCE) {
     again();
     return;
   }
-  if (found.length) {
-    bringIntoView(found[0]);
-  } else {
-    const room = document.querySelector(".st-key-reading-text");
-    if (room) room.scrollTop = 0;
+  const room = document.querySelector(".st-key-reading-text");
+  if (room) {
+    // What scrolls is reached by keyboard too, and says what it is.
+    room.tabIndex = 0;
+    room.setAttribute("role", "region");
+    room.setAttribute("aria-labelledby", "source-title");
   }
+  if (found.length) bringIntoView(found[0]);
+  else if (room) room.scrollTop = 0;
   if (byKeyboard) {
     const goal = found[0] ?? document.getElementById("source-title");
     if (goal) {

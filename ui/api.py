@@ -439,7 +439,9 @@ def _work(
             tell(engine.ask(asked.question, asked.history, asked.filters, progress, written=False))
             return
         with closing(
-            engine.stream(asked.question, asked.history, asked.filters, progress)
+            engine.stream(
+                asked.question, asked.history, asked.filters, progress, stopped=left.is_set
+            )
         ) as events:
             for event in events:
                 if left.is_set():

@@ -38,9 +38,9 @@ FOOTNOTE = (
 
 @dataclass
 class Asked(FakeEngine):
-    """Also writes: yields `events`, and waits for `go` before each of them."""
+    """Also writes: yields what `happens`, and waits for `go` before each of them."""
 
-    events: Sequence[Event] = ()
+    happens: Sequence[Event] = ()
     go: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
     taken: int = 0
@@ -55,7 +55,7 @@ class Asked(FakeEngine):
         written: bool = True,
     ) -> Answer:
         assert not written
-        return super().ask(question, history, filters, progress)
+        return super().ask(question, history, filters, progress, written=written)
 
     def hints(self, answer: Answer, filters: Mapping[str, str] | None = None) -> tuple[str, ...]:
         return super().hints(answer, filters) if answer.abstained else ()
@@ -66,10 +66,13 @@ class Asked(FakeEngine):
         history: Sequence[str] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        *,
+        stopped: Callable[[], bool] | None = None,
     ) -> Generator[Event, None, None]:
+        assert stopped is not None
         try:
-            super().ask(question, history, filters, progress)
-            for event in self.events:
+            super().ask(question, history, filters, progress, written=False)
+            for event in self.happens:
                 assert self.go.wait(20)
                 yield event
                 self.taken += 1
@@ -231,7 +234,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Asked:
         removed=("Il est bleu.",),
         model="openai:local",
     )
-    engine = Asked(events=(one, Removed("Il est bleu.", ("meaning",)), other, answer))
+    engine = Asked(happens=(one, Removed("Il est bleu.", ("meaning",)), other, answer))
     engine.go.set()
     return engine
 
@@ -251,12 +254,12 @@ def test_sentences_are_streamed_as_they_stand_the_check(serve: Serve, written: A
     whole = chat(client, QUESTION, model="citadelle-written").json()
     assert whole["choices"][0]["message"]["content"] == "".join(said[:-1])
     assert whole["model"] == "citadelle-written"
-    assert written.closed.is_set() and written.taken == 2 * len(written.events)
+    assert written.closed.is_set() and written.taken == 2 * len(written.happens)
 
 
 def test_a_notice_says_why_the_passages_are_quoted(serve: Serve, written: Asked) -> None:
     quoted = replace(quoting(document(), "Il garde la Meuse."), notice="Trop lent.")
-    written.events = (Notice("slow", "Trop lent."), quoted)
+    written.happens = (Notice("slow", "Trop lent."), quoted)
     found = pieces(chat(serve(written), QUESTION, model="citadelle-written", stream=True).text)
     said = "".join(piece["choices"][0]["delta"].get("content", "") for piece in found)
     assert said == f"{quoted.text}\n\nTrop lent.\n\n{FOOTNOTE}"
@@ -419,7 +422,8 @@ def test_too_many_questions_are_told_to_come_back(
 
     thread = threading.Thread(target=ask)
     thread.start()
-    while not written.asked:
+    deadline = time.monotonic() + 20
+    while not written.asked and time.monotonic() < deadline:
         time.sleep(0.02)
     response = chat(client, QUESTION)
     assert "Too many" in refusal(response, 429) and "retry-after" in response.headers

@@ -578,7 +578,7 @@ def test_a_document_is_added_asked_removed_and_put_back(opened: Open) -> None:
         sync_api.expect(report).to_contain_text("est un PDF endommagé")
         assert report.locator("b").count() == 0
 
-        find = page.get_by_role("textbox", name=re.compile("Chercher"))
+        find = page.get_by_role("textbox", name=re.compile("Chercher par titre"))
         find.fill("kerouat MOULIN")
         find.press("Enter")
         cards = page.locator(".cit-source")

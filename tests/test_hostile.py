@@ -10,6 +10,7 @@ import pytest
 
 from docs.screenshot import CHROMIUM_OPTIONS, ROOT, find_chromium, serving
 from ui.scripts import SCRIPTS
+from ui.texts import TEXTS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here")
@@ -44,7 +45,12 @@ FORBIDDEN = (
     "a:not([href^='#'], [href^='?']), [onerror], [onload], [ontoggle])"
 )
 # What the page itself puts there.
-OWN = (*SCRIPTS, (ROOT / "ui/style.css").read_text("utf-8").strip())
+OWN = (
+    *SCRIPTS,
+    (ROOT / "ui/style.css").read_text("utf-8").strip(),
+    # The words on the button of the upload, which Streamlit says in English only.
+    f'content: "{TEXTS["fr"].add_browse}"',
+)
 
 
 def write_corpus(corpus: Path) -> None:

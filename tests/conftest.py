@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,3 +115,17 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
     return Settings(
         corpus=folder, index=tmp_path / "index", cache=tmp_path / "cache", chunk_tokens=64
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a headless Chromium of playwright's, one for the tests of a module."""
+    # Imported here: the other tests need neither.
+    from playwright.sync_api import sync_playwright
+
+    from docs.screenshot import CHROMIUM_OPTIONS, find_chromium
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
+from docs.screenshot import QUESTION, ROOT, find_chromium, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -27,14 +27,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("CITADELLE_READER", "none")
         with serving(folder / "corpus", folder / "index") as address:
             yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 def barriers(page: sync_api.Page) -> list[str]:

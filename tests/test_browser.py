@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, serving
+from docs.screenshot import QUESTION, ROOT, find_chromium, serving
 from eval.report.glossary import HEADLINES
 from rag.feedback import FeedbackStore
 from rag.history import ConversationStore
@@ -81,14 +81,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[st
         patch.setenv("CITADELLE_DATA", str(data))
         with serving(corpus, folder / "index") as address:
             yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

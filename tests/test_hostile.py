@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from docs.screenshot import CHROMIUM_OPTIONS, ROOT, find_chromium, serving
+from docs.screenshot import ROOT, find_chromium, serving
 from ui.scripts import SCRIPTS
 from ui.texts import TEXTS
 
@@ -79,14 +79,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("CITADELLE_ABSTAIN_BELOW", "0")
         with serving(folder / "corpus", folder / "index") as address:
             yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 class Watch:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
-from docs.screenshot import CHROMIUM_OPTIONS, QUESTION, ROOT, find_chromium, free_port, serving
+from docs.screenshot import QUESTION, ROOT, find_chromium, free_port, serving
 from ui.texts import TEXTS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -127,14 +127,6 @@ def _write_secrets(folder: Path, port: int, provider: Provider) -> None:
         'client_secret = "secret"\n'
         f'server_metadata_url = "{provider.address}/.well-known/openid-configuration"\n'
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -266,6 +267,21 @@ class FakeEngine:
         if self.damage:
             raise IndexDamaged(self.damage)
         return False
+
+
+@dataclass
+class SlowEngine(FakeEngine):
+    """Indexes only when it is let."""
+
+    let: threading.Event = field(default_factory=threading.Event)
+
+    def index(
+        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+    ) -> IndexReport:
+        assert progress is not None
+        progress("embed", 3, 12)
+        assert self.let.wait(20.0)
+        return super().index(paths, progress)
 
 
 Start = Callable[..., AppTest]

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from rag.config import Settings
 from rag.errors import IndexBusy, NothingToIndex
-from rag.index import IndexReport
 from rag.library import Library, Upload
-from tests.ui.conftest import FakeEngine
+from tests.ui.conftest import FakeEngine, SlowEngine
 from ui.changes import Change, Desk, adding, indexing, removing, restoring
-from ui.engine import ProgressCallback
 
 PATIENCE = 20.0
 NOTE = b"Le fort garde la Meuse.\n"
-
-
-@dataclass
-class SlowEngine(FakeEngine):
-    """Indexes only when it is let."""
-
-    let: threading.Event = field(default_factory=threading.Event)
-
-    def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
-    ) -> IndexReport:
-        assert progress is not None
-        progress("embed", 3, 9)
-        assert self.let.wait(PATIENCE)
-        return super().index(paths, progress)
 
 
 @pytest.fixture

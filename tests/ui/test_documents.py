@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from rag import library as files
 from rag.errors import IndexBusy, NothingToIndex
-from rag.index import IndexReport
 from rag.library import Library, Upload
 from rag.types import Skipped
-from tests.ui.conftest import HOSTILE, FakeEngine, Start, document, read, shown
+from tests.ui.conftest import HOSTILE, FakeEngine, SlowEngine, Start, document, read, shown
 from ui import collection
-from ui.engine import ProgressCallback
 from ui.texts import TEXTS
 
 FRENCH = TEXTS["fr"]
@@ -303,21 +299,6 @@ def test_an_index_that_another_process_writes_is_said_and_tried_again(start: Sta
 def test_files_that_changed_since_are_noted(start: Start) -> None:
     page = opened(start, FakeEngine(stale=True))
     assert FRENCH.stale in shown(page)
-
-
-@dataclass
-class SlowEngine(FakeEngine):
-    """Indexes only when it is let."""
-
-    let: threading.Event = field(default_factory=threading.Event)
-
-    def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
-    ) -> IndexReport:
-        assert progress is not None
-        progress("embed", 3, 12)
-        assert self.let.wait(PATIENCE)
-        return super().index(paths, progress)
 
 
 def progress_bars(page: AppTest) -> list[Any]:

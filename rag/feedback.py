@@ -17,13 +17,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rag.datafile import DataFile
 from rag.errors import FeedbackError
 from rag.types import Answer
 
@@ -120,7 +120,15 @@ class FeedbackStore:
 
     def __init__(self, folder: Path, *, patience: float = _PATIENCE) -> None:
         self.path = folder / FEEDBACK_FILE
-        self._patience = patience
+        self._file = DataFile(
+            self.path,
+            purpose="feedback",
+            tables=(_TABLE,),
+            format=_FORMAT,
+            failure=FeedbackError,
+            damaged=self._damaged,
+            patience=patience,
+        )
 
     def add(
         self,
@@ -158,7 +166,7 @@ class FeedbackStore:
             corpus_hash,
             version,
         )
-        with self._write() as connection:
+        with self._file.write() as connection:
             connection.execute(_UPSERT, row)
         return identifier
 
@@ -185,15 +193,15 @@ class FeedbackStore:
 
     def remove(self, identifier: str) -> bool:
         """Delete what was said, also from the disk; return whether there was anything."""
-        if not self._there():
+        if not self._file.there():
             return False
-        with self._write() as connection:
+        with self._file.write() as connection:
             deleted = connection.execute("DELETE FROM feedback WHERE id = ?", (identifier,))
             return deleted.rowcount > 0
 
     def get(self, identifier: str) -> Feedback:
         """Return what has this identifier, or alone begins with it."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = self._matching(connection, identifier)
         if not rows:
             raise self._unknown(identifier)
@@ -205,7 +213,7 @@ class FeedbackStore:
 
     def find(self, answer: Answer, history: Sequence[str] = ()) -> Feedback | None:
         """Return what was said of this very answer before, None when nothing was."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _select(connection, "WHERE id = ?", (identify(answer, history),))
         return self._feedback(rows[0]) if rows else None
 
@@ -219,7 +227,7 @@ class FeedbackStore:
             values.append(_verdict(verdict))
         if pending:
             conditions.append("harvested = ''")
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _select(connection, f"WHERE {' AND '.join(conditions)}", values)
         return tuple(self._feedback(row) for row in rows)
 
@@ -228,9 +236,9 @@ class FeedbackStore:
         return self._change(identifier, {"harvested": item_id})
 
     def _change(self, identifier: str, changed: Mapping[str, str]) -> Feedback:
-        if not self._there():
+        if not self._file.there():
             raise self._unknown(identifier)
-        with self._write() as connection:
+        with self._file.write() as connection:
             for column, value in changed.items():
                 connection.execute(
                     f"UPDATE feedback SET {column} = ? WHERE id = ?",  # noqa: S608
@@ -269,96 +277,11 @@ class FeedbackStore:
 
     # --- The file ---------------------------------------------------------------------
 
-    def _there(self) -> bool:
-        try:
-            return self.path.exists()
-        except OSError as error:
-            raise FeedbackError(
-                f"{self.path} cannot be read ({error.strerror or error}); change its permissions."
-            ) from error
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield a connection, None while there is no file."""
-        if not self._there():
-            yield None
-            return
-        with self._open("rw") as connection:
-            yield connection if self._made(connection) else None
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction that holds the file's write lock."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FeedbackError(
-                f"The folder {self.path.parent} for feedback cannot be made "
-                f"({error.strerror or error}); name another with the setting 'data'."
-            ) from error
-        with self._open("rwc") as connection:
-            # What is removed is overwritten: it may be somebody's question.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                if not self._made(connection):
-                    connection.execute(_TABLE)
-                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
-        # The rollback journal, SQLite's default, and not a write-ahead log: writes are rare
-        # and small, and between them the file stands alone, to be copied or kept on a
-        # network's drive, where a log's shared memory does not work.
-        connection = None
-        try:
-            connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=self._patience,
-                isolation_level=None,
-            )
-            connection.row_factory = sqlite3.Row
-            yield connection
-        except sqlite3.Error as error:
-            raise self._translated(error) from error
-        finally:
-            if connection is not None:
-                connection.close()
-
-    def _made(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether the file has its table; raises when it is not one of ours."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > _FORMAT:
-            raise FeedbackError(
-                f"{self.path} was written by a newer version of Citadelle (format {version}, this "
-                f"one reads {_FORMAT}); update Citadelle, nothing was changed."
-            )
-        if version == _FORMAT:
-            return True
-        # An empty file is what a crash before the first write leaves.
-        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise FeedbackError(
-                f"{self.path} is a database of something else; move it away, or name another "
-                "folder with the setting 'data'."
-            )
-        return False
-
-    def _translated(self, error: sqlite3.Error) -> FeedbackError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # The primary of an extended code.
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return FeedbackError(f"Another process is writing {self.path}; try again.")
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return FeedbackError(
-                f"{self.path} is damaged ({error}); move it away and keep it, a new one is made "
-                "with the next feedback."
-            )
-        return FeedbackError(f"{self.path} cannot be read or written ({error}).")
+    def _damaged(self, error: sqlite3.Error) -> FeedbackError:
+        return FeedbackError(
+            f"{self.path} is damaged ({error}); move it away and keep it, a new one is made "
+            "with the next feedback."
+        )
 
 
 def identify(answer: Answer, history: Sequence[str] = ()) -> str:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -29,6 +29,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from rag.datafile import DataFile, is_damage
 from rag.errors import HistoryError
 from rag.lexical import fold
 from rag.types import Answer
@@ -53,7 +54,6 @@ KEPT_AFTER_DELETION: Final = timedelta(days=1)
 _FORMAT: Final = 2
 # How long one writer waits for another, in seconds; a write takes milliseconds.
 _PATIENCE: Final = 10.0
-_DAMAGE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _TABLES: Final = (
     """
     CREATE TABLE conversations (
@@ -175,7 +175,17 @@ class ConversationStore:
 
     def __init__(self, folder: Path, *, patience: float = _PATIENCE) -> None:
         self.path = folder / HISTORY_FILE
-        self._patience = patience
+        self._file = DataFile(
+            self.path,
+            purpose="conversations",
+            tables=_TABLES,
+            format=_FORMAT,
+            failure=HistoryError,
+            damaged=self._set_aside,
+            patience=patience,
+            upgrades={1: _ADDED},
+            ahead=True,
+        )
 
     # --- Exchanges --------------------------------------------------------------------
 
@@ -188,7 +198,7 @@ class ConversationStore:
             return
         now = _now()
         title = title_of(exchanges[0].question)
-        with self._write() as connection:
+        with self._file.write() as connection:
             connection.execute(
                 "INSERT INTO conversations (id, title, created, updated, folded) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET updated = excluded.updated",
@@ -218,14 +228,14 @@ class ConversationStore:
 
         Returns whether it was kept: not if it was there already, or if the exchange is gone.
         """
-        if not self._there():
+        if not self._file.there():
             return False
-        with self._write() as connection:
+        with self._file.write() as connection:
             return _settle(connection, exchange, _now())
 
     def settled(self, conversation: str) -> dict[str, bool]:
         """Return the identifiers of the exchanges in order, and whether each is settled."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _rows(
                 connection,
                 "SELECT id, settled FROM exchanges WHERE conversation = ? ORDER BY number",
@@ -235,7 +245,7 @@ class ConversationStore:
 
     def is_settled(self, exchange: str) -> bool:
         """Tell whether anything is kept of what came of an exchange."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _rows(connection, "SELECT settled FROM exchanges WHERE id = ?", (exchange,))
         return bool(rows and rows[0]["settled"])
 
@@ -243,7 +253,7 @@ class ConversationStore:
         self, conversation: str, wanted: Sequence[str] | None = None
     ) -> tuple[KeptExchange, ...]:
         """Return the exchanges of a conversation in order: all, or those that are wanted."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _rows(
                 connection,
                 "SELECT * FROM exchanges WHERE conversation = ? ORDER BY number",
@@ -255,7 +265,7 @@ class ConversationStore:
 
     def get(self, conversation: str) -> KeptConversation | None:
         """Return a conversation, deleted or not; None when there is none."""
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _rows(connection, f"{_LISTED} WHERE id = ?", (conversation,))
         return KeptConversation(**rows[0]) if rows else None
 
@@ -267,7 +277,7 @@ class ConversationStore:
         words = _folded(search).split()
         conditions = " AND ".join(["deleted = ''", *[_HAS_WORD] * len(words)])
         values = [word for word in words for _ in range(2)]
-        with self._read() as connection:
+        with self._file.read() as connection:
             rows = _rows(
                 connection,
                 f"{_LISTED} WHERE {conditions} ORDER BY updated DESC, rowid DESC LIMIT ?",
@@ -297,13 +307,13 @@ class ConversationStore:
     def purge(self, older_than: timedelta = KEPT_AFTER_DELETION) -> int:
         """Erase what was deleted that long ago, also from the disk; return how many there were."""
         limit = _stamp(datetime.now(UTC) - older_than)
-        with self._read() as connection:
+        with self._file.read() as connection:
             # Looked up first, so that nothing is locked where nothing is to be done.
             if not _rows(
                 connection, f"{_LISTED} WHERE deleted <> '' AND deleted <= ? LIMIT 1", (limit,)
             ):
                 return 0
-        with self._write() as connection:
+        with self._file.write() as connection:
             connection.execute(
                 "DELETE FROM exchanges WHERE conversation IN "
                 "(SELECT id FROM conversations WHERE deleted <> '' AND deleted <= ?)",
@@ -315,8 +325,8 @@ class ConversationStore:
             return gone.rowcount
 
     def _change(self, conversation: str, changed: Mapping[str, str]) -> None:
-        if self._there():
-            with self._write() as connection:
+        if self._file.there():
+            with self._file.write() as connection:
                 columns = ", ".join(f"{name} = ?" for name in changed)
                 found = connection.execute(
                     f"UPDATE conversations SET {columns} WHERE id = ?",  # noqa: S608
@@ -328,102 +338,6 @@ class ConversationStore:
 
     # --- The file ---------------------------------------------------------------------
 
-    def _there(self) -> bool:
-        try:
-            return self.path.exists()
-        except OSError as error:
-            raise HistoryError(
-                f"{self.path} cannot be read ({error.strerror or error}); change its permissions."
-            ) from error
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield a connection, None while there is nothing to read."""
-        if not self._there():
-            yield None
-            return
-        with self._open("rw") as connection:
-            yield connection if self._made(connection) else None
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction that holds the file's write lock."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HistoryError(
-                f"The folder {self.path.parent} for conversations cannot be made "
-                f"({error.strerror or error}); name another with the setting 'data'."
-            ) from error
-        with self._open("rwc") as connection:
-            # What is purged is overwritten: it is somebody's question.
-            connection.execute("PRAGMA secure_delete = ON")
-            _log_ahead(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                if not self._made(connection):
-                    for table in _TABLES:
-                        connection.execute(table)
-                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                elif _version(connection) < _FORMAT:
-                    connection.execute(_ADDED)
-                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
-        connection = None
-        try:
-            connection = self._connect(mode)
-            yield connection
-        except sqlite3.Error as error:
-            if connection is not None:
-                connection.close()
-            raise self._translated(error) from error
-        finally:
-            if connection is not None:
-                connection.close()
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=self._patience,
-            isolation_level=None,
-        )
-        connection.row_factory = sqlite3.Row
-        return connection
-
-    def _made(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether the file has its tables; raises when it is not one of ours."""
-        version = _version(connection)
-        if version > _FORMAT:
-            raise HistoryError(
-                f"{self.path} was written by a newer version of Citadelle (format {version}, this "
-                f"one reads {_FORMAT}); update Citadelle, nothing was changed."
-            )
-        if version:
-            return True
-        # An empty file is what a crash before the first write leaves.
-        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise HistoryError(
-                f"{self.path} is a database of something else; move it away, or name another "
-                "folder with the setting 'data'."
-            )
-        return False
-
-    def _translated(self, error: sqlite3.Error) -> HistoryError:
-        code = _code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return HistoryError(f"Another process is writing {self.path}; try again.")
-        if code in _DAMAGE:
-            return self._set_aside(error)
-        return HistoryError(f"{self.path} cannot be read or written ({error}).")
-
     def _set_aside(self, error: sqlite3.Error) -> HistoryError:
         """Give a damaged file another name, and say which."""
         aside = self.path.with_name(
@@ -431,7 +345,7 @@ class ConversationStore:
         )
         try:
             # Of two that find the damage, the second must not move away what the first began.
-            with FileLock(self.path.with_suffix(".lock"), timeout=self._patience):
+            with FileLock(self.path.with_suffix(".lock"), timeout=self._file.patience):
                 if not self._damaged():
                     return HistoryError(f"{self.path} was damaged and is replaced; try again.")
                 # The log first: what it holds belongs to this file and to no new one.
@@ -449,37 +363,17 @@ class ConversationStore:
         )
 
     def _damaged(self) -> bool:
-        if not self._there():
+        if not self._file.there():
             return False
         connection = None
         try:
-            connection = self._connect("rw")
+            connection = self._file.connect("rw")
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
         except sqlite3.Error as error:
-            return _code(error) in _DAMAGE
+            return is_damage(error)
         finally:
             if connection is not None:
                 connection.close()
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the primary of an extended code."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _log_ahead(connection: sqlite3.Connection) -> None:
-    """Let others read while one writes, from now on and for all that open the file."""
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            # Another process is at it. Without a log everything works too, one at a time.
-            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
 
 
 def _rows(

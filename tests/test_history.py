@@ -391,7 +391,7 @@ def test_of_two_that_find_damage_only_one_sets_the_file_aside(store: Conversatio
         store.list()
     store.add(C, [asked()])
     # The other one saw the damage before the new file was there.
-    error = store._translated(_not_a_database())
+    error = store._set_aside(_not_a_database())
     assert "was damaged and is replaced" in str(error)
     assert len(store.list()) == 1
 

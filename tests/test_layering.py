@@ -47,6 +47,7 @@ ORDER = (
     "phrases",
     "pronouns",
     "conversation",
+    "datafile",
     "feedback",
     "history",
     "pipeline",

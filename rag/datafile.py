@@ -1,0 +1,163 @@
+"""A SQLite file of the data folder: opened for each call, made with the first write.
+
+What can go wrong is told in one sentence, as the error of the store that keeps its rows there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rag.errors import CitadelleError
+
+__all__ = ["DataFile", "is_damage"]
+
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error says that a file is no database, or a broken one."""
+    return _code(error) in _DAMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file at `path` with some `tables`, in a `format` that counts up from 1.
+
+    `purpose` names what it is for, such as "feedback". `upgrades` hold what makes each earlier
+    format the next one. `failure` is the error that is raised, `damaged` makes it for a damaged
+    file. A writer that is in the way is waited for, `patience` seconds. With `ahead` the file
+    is written through a log, which lets others read meanwhile; without, it stands alone between
+    two writes, to be copied or kept on a network's drive, where a log does not work.
+    """
+
+    path: Path
+    purpose: str
+    tables: Sequence[str]
+    format: int
+    failure: type[CitadelleError]
+    damaged: Callable[[sqlite3.Error], CitadelleError]
+    patience: float
+    upgrades: Mapping[int, str] = field(default_factory=dict)
+    ahead: bool = False
+
+    def there(self) -> bool:
+        """Return whether the file exists."""
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise self.failure(
+                f"{self.path} cannot be read ({error.strerror or error}); change its permissions."
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection | None]:
+        """Yield a connection, None while there is nothing to read."""
+        if not self.there():
+            yield None
+            return
+        with self._open("rw") as connection:
+            yield connection if self._format_of(connection) else None
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in a transaction that holds the file's write lock."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self.failure(
+                f"The folder {self.path.parent} for {self.purpose} cannot be made "
+                f"({error.strerror or error}); name another with the setting 'data'."
+            ) from error
+        with self._open("rwc") as connection:
+            # What is removed is overwritten: it is somebody's question.
+            connection.execute("PRAGMA secure_delete = ON")
+            if self.ahead:
+                _log_ahead(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._bring_up_to_date(connection)
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def connect(self, mode: str) -> sqlite3.Connection:
+        """Open the file in one of SQLite's modes, as it is."""
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self.patience,
+            isolation_level=None,
+        )
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    @contextmanager
+    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
+        connection = None
+        try:
+            connection = self.connect(mode)
+            yield connection
+        except sqlite3.Error as error:
+            # Closed before what is done about damage: it may move the file away.
+            if connection is not None:
+                connection.close()
+            raise self._translated(error) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        found = self._format_of(connection)
+        if found == self.format:
+            return
+        steps = [self.upgrades[older] for older in range(found, self.format)] if found else []
+        for statement in steps or self.tables:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {self.format}")
+
+    def _format_of(self, connection: sqlite3.Connection) -> int:
+        """Return the format of the file, 0 for an empty one; raises when it is not one of ours."""
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found > self.format:
+            raise self.failure(
+                f"{self.path} was written by a newer version of Citadelle (format {found}, this "
+                f"one reads {self.format}); update Citadelle, nothing was changed."
+            )
+        # An empty file is what a crash before the first write leaves.
+        if not found and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise self.failure(
+                f"{self.path} is a database of something else; move it away, or name another "
+                "folder with the setting 'data'."
+            )
+        return int(found)
+
+    def _translated(self, error: sqlite3.Error) -> CitadelleError:
+        if _code(error) in _BUSY:
+            return self.failure(f"Another process is writing {self.path}; try again.")
+        if is_damage(error):
+            return self.damaged(error)
+        return self.failure(f"{self.path} cannot be read or written ({error}).")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary of an extended code."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Let others read while one writes, from now on and for all that open the file."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # Another process is at it. Without a log everything works too, one at a time.
+            if _code(error) not in _BUSY:
+                raise

@@ -21,7 +21,7 @@ from rich.table import Table
 from eval.squad import load_squad
 from rag.config import Settings, load_settings
 from rag.encoder import E5Encoder, convert_bundled, open_encoder
-from rag.index import build_index
+from rag.indexing import build_index
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers" / "bin" / "python"

@@ -18,7 +18,8 @@ from rag.generations import (
     read_manifest,
     writer_of,
 )
-from rag.index import Index, is_stale
+from rag.index import Index
+from rag.indexing import is_stale
 
 __all__ = ["Finding", "examine_disk", "examine_files", "examine_index"]
 

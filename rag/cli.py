@@ -29,7 +29,7 @@ from rag.errors import CitadelleError, IndexLoss
 
 if TYPE_CHECKING:
     from rag.encoder import Encoder
-    from rag.index import Changes, IndexReport
+    from rag.indexing import Changes, IndexReport
     from rag.pipeline import Citadelle
     from rag.retrieval import Explanation
     from rag.types import Answer, Document, Ranking, ScoredChunk
@@ -387,7 +387,7 @@ def main() -> NoReturn:
 
 def _index(paths: list[Path], settings: Settings, encoder: Encoder, *, yes: bool) -> IndexReport:
     """Index, and ask a person at a terminal before most documents leave."""
-    from rag.index import build_index
+    from rag.indexing import build_index
 
     try:
         with _progress() as progress:
@@ -431,7 +431,7 @@ def _print_report(report: IndexReport, settings: Settings, as_json: bool) -> Non
 
 
 def _print_plan(paths: list[Path], settings: Settings, as_json: bool) -> None:
-    from rag.index import plan_index
+    from rag.indexing import plan_index
 
     changes = plan_index(paths, settings)
     if as_json:
@@ -692,7 +692,7 @@ def _prepare(index_folder: Path | None, settings: Settings) -> None:
     An index that agrees with its documents is told without the encoder.
     """
     from rag.generations import current_generation, read_manifest
-    from rag.index import is_stale, plan_index
+    from rag.indexing import is_stale, plan_index
 
     live = current_generation(settings.index)
     if live is not None:

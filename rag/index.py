@@ -1,120 +1,29 @@
-"""The index on disk: Chroma, BM25, the documents and a manifest, one folder a generation.
-
-::
-
-    index/
-      CURRENT           the name of the live generation, replaced in one step
-      20261122T…/       a generation: manifest.json, documents.jsonl, chunks.jsonl,
-                        aliases.json, chroma/, lexical/, late/
-
-A generation is built beside the live one and `CURRENT` is renamed over at the very end:
-a process killed at any point leaves the last complete generation in place
-(`generations.py`). Only this module imports Chroma.
-"""
+"""The index, opened for reading: documents, passages, BM25, token vectors and Chroma together."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import weakref
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rag import documents as sources
 from rag.aliases import Aliases
-from rag.chunking import CHUNKING_VERSION, chunk_document, passage_text
+from rag.chunking import CHUNKING_VERSION
 from rag.config import Settings
-from rag.encoder import Encoder, Progress
-from rag.errors import (
-    CitadelleError,
-    IndexDamaged,
-    IndexLoss,
-    IndexMismatch,
-    IndexMissing,
-    NothingToIndex,
-)
-from rag.generations import (
-    FORMAT,
-    REPAIR,
-    Copy,
-    current_generation,
-    damage,
-    earlier_generations,
-    generations,
-    private_copy,
-    read_manifest,
-    remove_old,
-    seal,
-    switch,
-    writing,
-)
-from rag.late import Codebook, LateIndex, LateWriter, calibrate
+from rag.encoder import Encoder, Vectors
+from rag.errors import CitadelleError, IndexDamaged, IndexMismatch, IndexMissing
+from rag.generations import REPAIR, current_generation, damage, generations, read_manifest
+from rag.late import LateIndex
 from rag.lexical import LexicalIndex
-from rag.storage import read_chunks, read_documents, write_chunks, write_documents
-from rag.types import Chunk, Document, Skipped, Source
+from rag.storage import read_chunks, read_documents
+from rag.types import Chunk, Skipped, Source
+from rag.vectors import VectorStore
 
-__all__ = ["Changes", "Index", "IndexReport", "Loss", "build_index", "is_stale", "plan_index"]
+__all__ = ["Index", "identity"]
 
-Vectors = NDArray[np.float32]
-
-Loss = Literal["all", "most", "half"]
-
-_COLLECTION = "passages"
 # How often an opening is tried again when the generation goes away under it.
 _OPENINGS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What differs between the index and its source files, by document identifier.
-
-    `renamed` holds the old and the new name of documents whose text is the same.
-    """
-
-    added: tuple[str, ...]
-    replaced: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...]
-    removed: tuple[str, ...]
-    unchanged: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
-
-    @property
-    def loses_most(self) -> bool:
-        """Return whether more than half of the documents in the index would leave it."""
-        kept = len(self.replaced) + len(self.renamed) + len(self.unchanged)
-        return len(self.removed) > kept
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the object that `citadelle index --dry-run --json` prints."""
-        return {
-            "added": list(self.added),
-            "replaced": list(self.replaced),
-            "renamed": [{"from": old, "to": new} for old, new in self.renamed],
-            "removed": list(self.removed),
-            "unchanged": list(self.unchanged),
-            "skipped": [{"path": s.path, "reason": s.reason} for s in self.skipped],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport(Changes):
-    """What a run of indexing did; `chunks` counts the passages of the index."""
-
-    chunks: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the object that `citadelle index --json` prints."""
-        # `super()` without arguments fails in a dataclass with slots.
-        return {**Changes.to_dict(self), "chunks": self.chunks}
 
 
 class Index:
@@ -136,13 +45,8 @@ class Index:
             self.lexical = LexicalIndex.load(folder / "lexical")
             self.late = LateIndex(folder / "late")
             self.aliases = Aliases.load(folder / "aliases.json")
-            self._copy = private_copy(folder / "chroma", cache)
-            # What was opened is released when nothing answers from it any more.
-            self._release = weakref.finalize(self, _release, self._copy)
-            self._client, self._collection = _open_collection(self._copy.folder / "chroma")
-            self._release.detach()
-            self._release = weakref.finalize(self, _release, self._copy, self._client)
-            stored = self._collection.count()
+            self._vectors = VectorStore.open(folder / "chroma", cache)
+            stored = len(self._vectors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             thorough = damage(folder, manifest, thorough=True)
             raise IndexDamaged(
@@ -179,7 +83,7 @@ class Index:
     @classmethod
     def _open(cls, folder: Path, settings: Settings, encoder: Encoder) -> Index:
         manifest = read_manifest(folder)
-        for name, value in _identity(settings, encoder).items():
+        for name, value in identity(settings, encoder).items():
             if manifest.get(name) != value:
                 raise IndexMismatch(
                     f"The index in {settings.index} was made with {name} = {manifest.get(name)}, "
@@ -191,14 +95,14 @@ class Index:
         """Return how many passages each part holds."""
         return {
             "passages": len(self.chunks),
-            "Chroma": int(self._collection.count()),
+            "Chroma": len(self._vectors),
             "BM25": len(self.lexical),
             "late": len(self.late),
         }
 
     def close(self) -> None:
         """Release the files of the generation; the index cannot be searched afterwards."""
-        self._release()
+        self._vectors.close()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -231,17 +135,8 @@ class Index:
         """
         if not self.chunks:
             return []
-        where: Any = None if doc_ids is None else {"doc_id": {"$in": list(doc_ids)}}
-        found = self._collection.query(
-            query_embeddings=[vector.tolist()],
-            n_results=min(k, len(self.chunks)),
-            where=where,
-            include=["distances"],
-        )
-        return [
-            (self._order[chunk_id], 1.0 - distance)
-            for chunk_id, distance in zip(found["ids"][0], found["distances"][0], strict=True)
-        ]
+        found = self._vectors.nearest(vector, min(k, len(self.chunks)), doc_ids)
+        return [(self._order[chunk_id], cosine) for chunk_id, cosine in found]
 
     def position(self, chunk: Chunk) -> int:
         """Return the place of a passage in `chunks`; raises `KeyError`."""
@@ -252,43 +147,11 @@ class Index:
         ids = [self.chunks[i].chunk_id for i in positions]
         if not ids:
             return np.empty((0, int(self.manifest["dimension"])), dtype=np.float32)
-        stored = self._collection.get(ids=ids, include=["embeddings"])
-        by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
-        return np.array([by_id[chunk_id] for chunk_id in ids], dtype=np.float32)
+        return self._vectors.get(ids)
 
 
-def _release(copy: Copy, client: Any = None) -> None:
-    if client is not None:
-        client.close()
-    copy.remove()
-
-
-def _no_index(root: Path) -> CitadelleError:
-    # A generation without the pointer to it, or a pointer without what it points to.
-    if (root / "CURRENT").exists() or generations(root):
-        return IndexDamaged(f"The index in {root} has lost its live generation. {REPAIR}")
-    return IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")
-
-
-def is_stale(manifest: Mapping[str, Any], paths: Sequence[Path] | None = None) -> bool:
-    """Return whether the source files have changed since the index was built.
-
-    Compares names, sizes and times of change, which is quick. `paths` are those wanted
-    now, the ones it was built from when not given.
-    """
-    wanted = list(paths) if paths is not None else [Path(p) for p in manifest["paths"]]
-    return bool(manifest["signature"] != _signature(wanted))
-
-
-def _signature(paths: Sequence[Path]) -> str:
-    entries = []
-    for file in sources.files(paths):
-        stat = file.stat()
-        entries.append(f"{file.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}")
-    return _digest("\n".join(entries))
-
-
-def _identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
+def identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
+    """Return what an index depends on besides its documents, as its manifest has it."""
     return {
         "encoder": encoder.name,
         "dimension": encoder.dimension,
@@ -297,344 +160,8 @@ def _identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
     }
 
 
-# --- Building -----------------------------------------------------------------------------
-
-
-def plan_index(paths: Sequence[Path], settings: Settings) -> Changes:
-    """Return what `build_index` would do; nothing is written.
-
-    A path that does not exist holds no document. Raises `IndexDamaged` and `IndexMismatch`
-    where the live generation does not say what it holds.
-    """
-    found, skipped = _read([path for path in paths if path.exists()], None)
-    folder = current_generation(settings.index)
-    before = read_manifest(folder)["documents"] if folder is not None else {}
-    return _changes(before, _hashes(found), skipped)
-
-
-def build_index(
-    paths: Sequence[Path],
-    settings: Settings,
-    encoder: Encoder,
-    progress: Progress | None = None,
-    *,
-    may_lose: Loss = "most",
-) -> IndexReport:
-    """Make the index hold exactly the documents below `paths`, and say what changed.
-
-    Vectors of passages that have not changed are taken over from the live generation.
-    `may_lose` is how many documents may leave: all, any but the last, or up to a half.
-    Raises `IndexLoss` when more would, `NothingToIndex` when a path does not exist or no
-    document can be read, and `IndexBusy` when another process is writing.
-    """
-    root = settings.index
-    known = _known_documents(current_generation(root))
-    for path in paths:
-        if not path.exists() and (may_lose == "most" or not known):
-            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
-    with _explained(root):
-        root.mkdir(parents=True, exist_ok=True)
-        with writing(root):
-            return _build(paths, settings, encoder, progress, may_lose)
-
-
-@contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    from chromadb.errors import ChromaError
-
-    try:
-        yield
-    except (OSError, ChromaError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise CitadelleError(
-            f"The index in {root} cannot be written ({reason or error}); nothing was changed."
-        ) from error
-
-
-def _read(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Document], list[Skipped]]:
-    found: list[Document] = []
-    skipped: list[Skipped] = []
-    for item in sources.read_folder(paths):
-        if isinstance(item, Skipped):
-            skipped.append(item)
-        else:
-            found.append(item)
-        if progress is not None:
-            progress("documents", len(found), 0)
-    return found, skipped
-
-
-def _hashes(found: Sequence[Document]) -> dict[str, str]:
-    return {document.doc_id: document.content_hash for document in found}
-
-
-def _build(
-    paths: Sequence[Path],
-    settings: Settings,
-    encoder: Encoder,
-    progress: Progress | None,
-    may_lose: Loss,
-) -> IndexReport:
-    # Taken first: a file that changes while it is read makes the index stale, not wrong.
-    there = [path for path in paths if path.exists()]
-    signature = _signature(there)
-    found, skipped = _read(there, progress)
-    root = settings.index
-    live = current_generation(root)
-    known = _known_documents(live)
-    if not found and (may_lose == "most" or not known):
-        details = "".join(f" {entry.path}: {entry.reason}." for entry in skipped[:3])
-        raise NothingToIndex(
-            f"No document could be read in {', '.join(map(str, paths))}.{details} "
-            f"Put {', '.join(sorted(sources.SUFFIXES))} files there."
-        )
-    hashes = _hashes(found)
-    changes = _changes(known, hashes, skipped)
-    if may_lose == "half" and changes.loses_most:
-        raise IndexLoss(
-            f"{len(changes.removed)} of the {len(known)} documents in the index in {root} would "
-            f"leave it, as they are not in {', '.join(map(str, paths))}; give --yes if they should."
-        )
-    identity = _identity(settings, encoder)
-    wanted = {
-        "format": FORMAT,
-        **identity,
-        "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
-        "paths": [str(path.resolve()) for path in paths],
-        "signature": signature,
-        "documents": hashes,
-        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
-    }
-    held = _held(live, wanted)
-    if held is not None:
-        # Another generation of the same would push out the one to go back to.
-        remove_old(root, keep=[*earlier_generations(root)[-1:], *([live] if live else [])])
-        return _report(changes, held)
-    chunks = [
-        chunk
-        for document in found
-        for chunk in chunk_document(
-            document, max_tokens=settings.chunk_tokens, count_tokens=encoder.count_tokens
-        )
-    ]
-    by_id = {document.doc_id: document for document in found}
-    texts = [passage_text(by_id[chunk.doc_id], chunk) for chunk in chunks]
-    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    generation = root / name
-    generation.mkdir()
-    try:
-        previous = _previous(live, identity, settings.cache)
-        vectors = _embed(texts, previous, encoder, generation / "late", progress)
-        write_documents(generation / "documents.jsonl", found)
-        write_chunks(generation / "chunks.jsonl", chunks)
-        LexicalIndex.build(texts, [by_id[c.doc_id].language for c in chunks]).save(
-            generation / "lexical"
-        )
-        Aliases.learn(found).save(generation / "aliases.json")
-        _write_collection(generation / "chroma", chunks, texts, vectors)
-        manifest = {
-            **wanted,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "chunks": len(chunks),
-        }
-        seal(generation, manifest)
-        switch(root, name)
-    except BaseException:
-        shutil.rmtree(generation, ignore_errors=True)
-        raise
-    remove_old(root, keep=[generation] if live is None else [generation, live])
-    return _report(changes, len(chunks))
-
-
-def _report(changes: Changes, chunks: int) -> IndexReport:
-    return IndexReport(
-        added=changes.added,
-        replaced=changes.replaced,
-        renamed=changes.renamed,
-        removed=changes.removed,
-        unchanged=changes.unchanged,
-        skipped=changes.skipped,
-        chunks=chunks,
-    )
-
-
-def _held(live: Path | None, wanted: Mapping[str, Any]) -> int | None:
-    """Return the passages of the live generation if it is whole and just what is wanted."""
-    if live is None:
-        return None
-    with suppress(CitadelleError, KeyError, TypeError, ValueError, AttributeError):
-        manifest = read_manifest(live)
-        same = all(manifest.get(name) == value for name, value in wanted.items())
-        if same and damage(live, manifest, thorough=True) is None:
-            return int(manifest["chunks"])
-    return None
-
-
-def _changes(
-    before: Mapping[str, str], after: Mapping[str, str], skipped: Sequence[Skipped]
-) -> Changes:
-    # Several documents may have one text; each gone name pairs with one new name.
-    gone = defaultdict(list)
-    for doc_id, content in before.items():
-        if doc_id not in after:
-            gone[content].append(doc_id)
-    new = {
-        doc_id: gone[content].pop(0)
-        for doc_id, content in after.items()
-        if doc_id not in before and gone[content]
-    }
-    renamed = set(new.values())
-    return Changes(
-        added=tuple(d for d in after if d not in before and d not in new),
-        replaced=tuple(d for d in after if d in before and before[d] != after[d]),
-        renamed=tuple((old, doc_id) for doc_id, old in new.items()),
-        removed=tuple(d for d in before if d not in after and d not in renamed),
-        unchanged=tuple(d for d in after if before.get(d) == after[d]),
-        skipped=tuple(skipped),
-    )
-
-
-def _known_documents(live: Path | None) -> Mapping[str, str]:
-    """Return the documents of the live generation; none where it cannot say."""
-    if live is None:
-        return {}
-    try:
-        return dict(read_manifest(live)["documents"])
-    except (CitadelleError, KeyError, ValueError, TypeError):
-        return {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    """What the live generation knows of a passage, by the digest of its text.
-
-    Its vector, and its place in `late`.
-    """
-
-    passages: Mapping[str, tuple[Vectors, int]]
-    late: LateIndex
-
-    def has_codes_of(self, codebook: Codebook) -> bool:
-        """Return whether its codes mean what those of a code book mean."""
-        return bool(np.allclose(self.late.codebook.low, codebook.low, atol=1e-4))
-
-
-def _previous(folder: Path | None, identity: Mapping[str, Any], cache: Path) -> _Previous | None:
-    """Return what the live generation knows, or None when it is missing or unusable."""
-    if folder is None:
-        return None
-    # A damaged generation has nothing to give; the new one is built from the sources.
-    with suppress(CitadelleError, OSError, ValueError, KeyError, TypeError):
-        manifest = read_manifest(folder)
-        same = all(manifest.get(name) == value for name, value in identity.items())
-        if not same or damage(folder, manifest, thorough=True) is not None:
-            return None
-        late = LateIndex(folder / "late")
-        copy = private_copy(folder / "chroma", cache)
-        client = None
-        try:
-            client, collection = _open_collection(copy.folder / "chroma")
-            stored = collection.get(include=["embeddings", "metadatas"])
-        finally:
-            _release(copy, client)
-        places = {
-            m["digest"]: (vector, int(m["position"]))
-            for m, vector in zip(stored["metadatas"], stored["embeddings"], strict=True)
-        }
-        return _Previous(places, late)
-    return None
-
-
-def _embed(
-    texts: Sequence[str],
-    previous: _Previous | None,
-    encoder: Encoder,
-    late: Path,
-    progress: Progress | None,
-) -> Vectors:
-    """Return the vectors of the passages, and write those of their tokens into `late`.
-
-    What the live generation has is taken over: the codes of a passage depend on the encoder
-    and its text alone.
-    """
-    codebook = calibrate(encoder)
-    if previous is not None and not previous.has_codes_of(codebook):
-        previous = None
-    known = previous.passages if previous is not None else {}
-    digests = [_digest(text) for text in texts]
-    vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
-    writer = LateWriter(late, codebook)
-    missing = [i for i, digest in enumerate(digests) if digest not in known]
-    for place, vector, tokens in encoder.read_passages([texts[i] for i in missing], progress):
-        vectors[missing[place]] = vector
-        spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
-        writer.add(missing[place], codebook.pack(tokens.vectors), spans)
-    for i, digest in enumerate(digests):
-        if previous is not None and digest in known:
-            vectors[i], place = known[digest]
-            writer.add(i, previous.late.codes(place), previous.late.spans(place))
-    writer.close()
-    return vectors
-
-
-def _digest(text: str) -> str:
-    # A file name on Linux need not be UTF-8.
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-# --- Chroma -------------------------------------------------------------------------------
-
-
-def _client(path: Path) -> Any:
-    import chromadb
-    from chromadb.config import Settings as ChromaSettings
-
-    # Given in full: Chroma also reads a `.env` from the current folder.
-    return chromadb.PersistentClient(
-        path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
-    )
-
-
-def _open_collection(path: Path) -> tuple[Any, Any]:
-    from chromadb.errors import ChromaError
-
-    if not path.is_dir():
-        raise OSError(f"{path.name} is missing")
-    try:
-        client = _client(path)
-        return client, client.get_collection(_COLLECTION, embedding_function=None)
-    except (ChromaError, RuntimeError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _write_collection(
-    path: Path, chunks: Sequence[Chunk], texts: Sequence[str], vectors: Vectors
-) -> None:
-    client = _client(path)
-    collection = client.create_collection(
-        _COLLECTION,
-        embedding_function=None,
-        configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
-    )
-    step = min(client.get_max_batch_size(), 2000)
-    for begin in range(0, len(chunks), step):
-        part = slice(begin, begin + step)
-        collection.add(
-            ids=[chunk.chunk_id for chunk in chunks[part]],
-            embeddings=vectors[part],
-            documents=[chunk.text for chunk in chunks[part]],
-            metadatas=[
-                {
-                    "doc_id": chunk.doc_id,
-                    "start": chunk.start,
-                    "end": chunk.end,
-                    "heading_path": " > ".join(chunk.heading_path),
-                    "digest": _digest(text),
-                    "position": position,
-                }
-                for position, (chunk, text) in enumerate(
-                    zip(chunks[part], texts[part], strict=True), start=begin
-                )
-            ],
-        )
-    client.close()
+def _no_index(root: Path) -> CitadelleError:
+    # A generation without the pointer to it, or a pointer without what it points to.
+    if (root / "CURRENT").exists() or generations(root):
+        return IndexDamaged(f"The index in {root} has lost its live generation. {REPAIR}")
+    return IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")

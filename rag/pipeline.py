@@ -25,7 +25,8 @@ from rag.errors import (
 )
 from rag.evidence import Evidence
 from rag.generations import current_generation
-from rag.index import Index, IndexReport, build_index, is_stale
+from rag.index import Index
+from rag.indexing import IndexReport, build_index, is_stale
 from rag.language import detect
 from rag.library import Library
 from rag.parts import parts

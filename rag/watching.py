@@ -11,7 +11,7 @@ from rag.config import Settings
 from rag.encoder import Encoder
 from rag.errors import CitadelleError
 from rag.generations import current_generation, read_manifest
-from rag.index import IndexReport, Loss, build_index, is_stale
+from rag.indexing import IndexReport, Loss, build_index, is_stale
 
 __all__ = ["watch"]
 

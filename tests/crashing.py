@@ -27,10 +27,11 @@ import chromadb.config  # noqa: F401 - imported once, for all children
 
 from rag.config import Settings
 from rag.errors import IndexBusy
-from rag.index import Index, build_index
+from rag.index import Index
+from rag.indexing import build_index
 from tests.conftest import ToyEncoder
 
-WATCHED = ("index.py", "generations.py", "storage.py", "late.py")
+WATCHED = ("indexing.py", "vectors.py", "generations.py", "storage.py", "late.py")
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 
 

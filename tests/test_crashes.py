@@ -18,7 +18,8 @@ import pytest
 from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.generations import current_generation
-from rag.index import Index, build_index
+from rag.index import Index
+from rag.indexing import build_index
 from tests.conftest import ROOT, ToyEncoder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -79,17 +80,17 @@ def test_two_that_index_and_four_that_read_at_once(tmp_path: Path) -> None:
 
 
 WRITES = (
-    "rag.index.write_documents",
-    "rag.index.write_chunks",
-    "rag.index.LexicalIndex.save",
-    "rag.index.Aliases.save",
-    "rag.index.LateWriter.add",
-    "rag.index.LateWriter.close",
-    "rag.index._write_collection",
-    "rag.index.seal",
-    "rag.index.switch",
+    "rag.indexing.write_documents",
+    "rag.indexing.write_chunks",
+    "rag.indexing.LexicalIndex.save",
+    "rag.indexing.Aliases.save",
+    "rag.indexing.LateWriter.add",
+    "rag.indexing.LateWriter.close",
+    "rag.indexing.write_vectors",
+    "rag.indexing.seal",
+    "rag.indexing.switch",
     "rag.generations._write_writer",
-    "rag.index.private_copy",
+    "rag.vectors.private_copy",
 )
 
 
@@ -112,7 +113,7 @@ def test_a_disk_that_takes_nothing_more(
 
     with monkeypatch.context() as full:
         full.setattr(where, refuse)
-        if where == "rag.index.private_copy":
+        if where == "rag.vectors.private_copy":
             # Nothing is taken over, which costs time and no answer.
             assert build_index([folder], settings, toy).added == ("neuf.txt",)
             return

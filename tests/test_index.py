@@ -15,7 +15,8 @@ from filelock import FileLock
 from rag.config import Settings
 from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
 from rag.generations import current_generation, damage, read_manifest, writer_of, writing
-from rag.index import Index, build_index, is_stale
+from rag.index import Index
+from rag.indexing import build_index, is_stale
 from tests.conftest import ToyEncoder, cosine
 
 
@@ -147,7 +148,7 @@ def test_a_build_that_fails_leaves_the_live_generation(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rag.index._write_collection", fail)
+    monkeypatch.setattr("rag.indexing.write_vectors", fail)
     with pytest.raises(KeyboardInterrupt):
         build(settings, toy)
     assert current_generation(settings.index) == live

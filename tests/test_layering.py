@@ -24,7 +24,9 @@ ORDER = (
     "aliases",
     "storage",
     "generations",
+    "vectors",
     "index",
+    "indexing",
     "watching",
     "checkup",
     "reranking",
@@ -90,6 +92,6 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not any(name.split(".")[0] in ("eval", "app", "ui") for name in _imports(path))
 
 
-def test_only_the_index_imports_chroma() -> None:
+def test_only_vectors_imports_chroma() -> None:
     importing = {_module(p) for p in _files("rag") if any("chromadb" in n for n in _imports(p))}
-    assert importing == {"index"}
+    assert importing == {"vectors"}

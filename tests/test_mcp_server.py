@@ -18,7 +18,8 @@ from rag.cli import app
 from rag.config import Settings
 from rag.encoder import Encoder
 from rag.errors import CitadelleError, IndexMissing
-from rag.index import Index, build_index
+from rag.index import Index
+from rag.indexing import build_index
 from rag.mcp_server import Shelf, open_server
 from tests.conftest import ToyEncoder
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rag.config import Settings
-from rag.index import build_index
+from rag.indexing import build_index
 from tests.conftest import CORPUS, ROOT, ToyEncoder
 
 # Runs before anything else is imported. Python raises these events wherever a socket is

@@ -23,7 +23,8 @@ from rag.errors import (
     InvalidQuestion,
     ModelError,
 )
-from rag.index import Index, build_index
+from rag.index import Index
+from rag.indexing import build_index
 from rag.types import Answer, Turn
 from rag.verification import SignalVerifier
 from rag.writing import open_writer

@@ -14,7 +14,8 @@ from langchain_core.runnables import RunnableLambda
 
 from rag.config import Settings
 from rag.errors import InvalidFilter
-from rag.index import Index, build_index
+from rag.index import Index
+from rag.indexing import build_index
 from rag.retrieval import HybridRetriever, facets, parse_filter
 from rag.types import Document, Language, Ranking, ScoredChunk
 from tests.conftest import ToyEncoder, cosine

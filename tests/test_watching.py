@@ -12,7 +12,8 @@ import pytest
 
 from rag.config import Settings
 from rag.errors import CitadelleError, IndexLoss
-from rag.index import Index, IndexReport, build_index
+from rag.index import Index
+from rag.indexing import IndexReport, build_index
 from rag.pipeline import Citadelle
 from rag.watching import watch
 from tests.conftest import ToyEncoder

@@ -16,7 +16,7 @@ from rag.library import Added, Existing, Library, Removed, Upload
 from ui.engine import Engine, Progress
 
 if TYPE_CHECKING:
-    from rag.index import IndexReport
+    from rag.indexing import IndexReport
 
 __all__ = ["Change", "Desk", "Task", "adding", "indexing", "removing", "restoring"]
 

@@ -18,7 +18,7 @@ from rag.library import Library
 from rag.types import Answer, Chunk, Document, Facet, Ranking, Skipped, Source
 
 if TYPE_CHECKING:
-    from rag.index import IndexReport
+    from rag.indexing import IndexReport
     from rag.writing import Event
 
 __all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine", "opening"]

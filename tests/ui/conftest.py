@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from rag.config import Settings
 from rag.errors import DocumentNotFound, IndexDamaged, InvalidFilter
-from rag.index import IndexReport
+from rag.indexing import IndexReport
 from rag.library import Library
 from rag.retrieval import facets
 from rag.types import (

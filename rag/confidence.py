@@ -80,11 +80,8 @@ def taken_away(
         + _NO_FORM * (lacks_form(focus, text) or (row and asked_for(focus) == "person"))
         + _OTHER_SUBJECT * (row and best.form < ASKED_ROW)
     )
-    if not best.foreign:
-        # Names are translated between languages (Allemagne, Germany), so only within one
-        # does the absence of a name mean something.
-        away += _NO_NAME * _absent_names(question, best.hit, documents[best.hit.chunk.doc_id])
-    return away
+    absent = _absent_names(question, best.hit, documents[best.hit.chunk.doc_id], best.foreign)
+    return away + _NO_NAME * absent
 
 
 def _sureness(evidence: Sequence[Evidence], chosen: Sequence[Evidence]) -> float:
@@ -123,7 +120,7 @@ def sureness_features(
     return lead, near, relevance
 
 
-def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:
+def _absent_names(question: str, hit: ScoredChunk, document: Document, foreign: bool) -> float:
     """Return which share of the names in a question stands nowhere in or above a passage."""
     above = [*subjects(document), *hit.chunk.heading_path]
     seen = set(surface_tokens(" ".join([*above, hit.chunk.text])))
@@ -132,7 +129,9 @@ def _absent_names(question: str, hit: ScoredChunk, document: Document) -> float:
     # NIS2 is not NIS, and no other name makes up for it.
     if any(any(c.isdigit() for c in name) for name in absent):
         return 1.0
-    return len(absent) / max(len(mentioned), 1)
+    # Other names are translated (Allemagne, Germany): only within a language does it mean
+    # something that one is absent.
+    return 0.0 if foreign else len(absent) / max(len(mentioned), 1)
 
 
 def _stands_in(name: str, seen: Set[str]) -> bool:

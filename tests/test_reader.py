@@ -350,6 +350,15 @@ def test_names_of_another_language_are_not_missed() -> None:
     assert named == unnamed
 
 
+def test_a_code_is_missed_in_every_language() -> None:
+    desk = Desk("La loi NIS du 7 avril désigne la certification.")
+    same, other = (
+        desk.read(f"Does {law} appoint the certification?", "en").answerability
+        for law in ("NIS", "NIS2")
+    )
+    assert same > other
+
+
 def test_nearness_and_lead_raise_it() -> None:
     question = "Pourquoi la certification ?"
     far, near = (Desk(LAWS, dense=d).read(question).answerability for d in (0.80, 0.86))

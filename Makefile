@@ -50,7 +50,7 @@ baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
 	$(BIN)/python -m docs.write_figures
 
 bench: $(RUN_STAMP) ## measure speed and fusion
-	for script in $(filter-out %/data.py %/peers.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/data.py %/peers.py %/scaling.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 bench-peers: $(RUN_STAMP) $(PEERS_STAMP) ## measure other systems with the same encoder
 	$(BIN)/python benchmarks/peers.py --peers $(PEERS)/bin/python

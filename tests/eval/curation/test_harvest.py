@@ -18,7 +18,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from eval.curation import harvest
-from eval.curation.harvest import append, changes, complete, draft, fill, missing, passages
+from eval.curation.completing import complete
+from eval.curation.drafts import changes, draft, fill, missing, passages
+from eval.curation.harvest import append
 from eval.dataset import load_gold
 from rag.documents import parse
 from rag.errors import CitadelleError, DatasetError, FeedbackError

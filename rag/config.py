@@ -237,7 +237,8 @@ class Settings(BaseSettings):
         if not value and info.data.get("api"):
             if info.data.get("login"):
                 raise ValueError("must be set where api = true and login = true")
-            if not _is_loopback(info.data.get("address", "127.0.0.1")):
+            # A name is for others, who come through a proxy on this machine.
+            if info.data.get("hosts") or not _is_loopback(info.data.get("address", "127.0.0.1")):
                 raise ValueError("must be set where api = true and other machines can ask")
         return key
 

@@ -39,7 +39,9 @@ def source_address(base_url: str, citation: Citation) -> str:
     # not keep the rest from being exported.
     name = quote(citation.doc_id, safe="/", errors="surrogatepass")
     query = f"doc={name}&at={citation.start}-{citation.end}"
-    path = parts.path or ("/" if parts.netloc else "")
+    # Streamlit names the page without the slash at its end, which would cost a redirection; many
+    # proxies lose the rest of the address in it.
+    path = parts.path.rstrip("/") + "/" if base_url else ""
     return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 

@@ -33,6 +33,7 @@ def test_an_address_is_that_of_the_page_with_the_document_and_the_place() -> Non
     [
         ("", "?doc=a.md&at=120-174"),
         ("https://host.example", "https://host.example/?doc=a.md&at=120-174"),
+        ("https://host.example/docs", "https://host.example/docs/?doc=a.md&at=120-174"),
         # What the page was opened with is another question, or another document.
         ("http://host:8501/docs/?c=1&doc=b.md#top", "http://host:8501/docs/?doc=a.md&at=120-174"),
     ],

@@ -490,6 +490,7 @@ def test_it_stands_under_the_path_of_the_page(
     [
         ({"api": True, "login": True}, "login = true"),
         ({"api": True, "address": "0.0.0.0"}, "other machines"),  # noqa: S104
+        ({"api": True, "hosts": ["docs.example.org"]}, "other machines"),
         ({"api_key": "short"}, "8 characters"),
         ({"api_key": "clé-secrète"}, "no spaces or accents"),
     ],

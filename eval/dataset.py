@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn, cast
 
-from rag.errors import DatasetError
+from rag.errors import DatasetError, Message
 
 __all__ = [
     "GOLD_LANGUAGES",
@@ -39,7 +39,11 @@ _REQUIRED = {
     "answerable": bool,
 }
 _OPTIONAL = {"history": list, "answer_groups": list, "polarity": str}
-_KINDS = {str: "a string", list: "a list", bool: "true or false"}
+_KINDS = {
+    str: Message("a string"),
+    list: Message("a list"),
+    bool: Message("true or false"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +98,34 @@ class Dataset:
     contexts: tuple[Context, ...] = ()
 
 
-def load_gold(path: Path) -> Dataset:
+def load_gold(path: Path, name: str = "") -> Dataset:
     """Read a gold file, one JSON object a line; blank lines are passed over.
 
-    Raises `DatasetError` that names the file, the line and what is wrong.
+    `name` is what the file is called, where it lies at `path` for a moment only. Raises
+    `DatasetError` that names the file, the line and what is wrong.
     """
     items: list[Item] = []
     lines: dict[str, int] = {}
-    for number, record in json_lines(path):
-        where = f"{path}, line {number}"
+    for number, record in json_lines(path, name):
+        where = _line(name or path, number)
         item = replace(gold_item(where, record), line=number)
         if item.id in lines:
-            fail(where, f"the id {item.id!r} was already used on line {lines[item.id]}")
+            fail(
+                where,
+                Message(
+                    "the id {id!r} was already used on line {line}",
+                    id=item.id,
+                    line=lines[item.id],
+                ),
+            )
         lines[item.id] = number
         items.append(item)
     if not items:
-        fail(str(path), "there is no question in it")
-    return Dataset({"kind": "gold", **identity(path)}, tuple(items))
+        fail(name or str(path), Message("there is no question in it"))
+    source = {"kind": "gold", **identity(path)}
+    if name:
+        source["name"] = Path(name).name
+    return Dataset(source, tuple(items))
 
 
 def resolve_document(name: str, known: Iterable[str]) -> str:
@@ -130,39 +145,50 @@ def resolve_document(name: str, known: Iterable[str]) -> str:
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise DatasetError(f"The document {name!r} may be any of {', '.join(matches)}.")
-    raise DatasetError(f"No document of the corpus is named or begins with {name!r}.")
+            raise DatasetError(
+                "The document {name!r} may be any of {matches}.",
+                name=name,
+                matches=", ".join(matches),
+            )
+    raise DatasetError("No document of the corpus is named or begins with {name!r}.", name=name)
 
 
 def gold_item(where: str, record: Mapping[str, Any]) -> Item:
     """Return the item of a gold record; raises `DatasetError` that begins with `where`."""
     for name, kind in _REQUIRED.items():
         if name not in record:
-            fail(where, f"the field '{name}' is missing")
+            fail(where, Message("the field '{name}' is missing", name=name))
         if not isinstance(record[name], kind):
-            fail(where, f"the field '{name}' must be {_KINDS[kind]}")
+            fail(where, Message("the field '{name}' must be {kind}", name=name, kind=_KINDS[kind]))
     for name, value in record.items():
         if name not in _REQUIRED and name not in _OPTIONAL:
-            fail(where, f"the field '{name}' is unknown")
+            fail(where, Message("the field '{name}' is unknown", name=name))
         if name in _OPTIONAL and not isinstance(value, _OPTIONAL[name]):
-            fail(where, f"the field '{name}' must be {_KINDS[_OPTIONAL[name]]}")
+            wanted = _KINDS[_OPTIONAL[name]]
+            fail(where, Message("the field '{name}' must be {kind}", name=name, kind=wanted))
     for name in ("id", "question", "type"):
         if not record[name].strip():
-            fail(where, f"the field '{name}' is empty")
+            fail(where, Message("the field '{name}' is empty", name=name))
     if record["lang"] not in GOLD_LANGUAGES:
-        fail(where, f"the language {record['lang']!r} is none of {', '.join(GOLD_LANGUAGES)}")
+        known = ", ".join(GOLD_LANGUAGES)
+        fail(
+            where,
+            Message("the language {given!r} is none of {known}", given=record["lang"], known=known),
+        )
     polarity = record.get("polarity")
     if polarity not in (None, "yes", "no"):
-        fail(where, f"the polarity {polarity!r} is neither 'yes' nor 'no'")
+        fail(where, Message("the polarity {given!r} is neither 'yes' nor 'no'", given=polarity))
     groups = record.get("answer_groups", [])
     if not all(isinstance(group, list) and group for group in groups):
-        fail(where, "the field 'answer_groups' must hold lists that are not empty")
+        fail(where, Message("the field 'answer_groups' must hold lists that are not empty"))
     for name in ("answers", "evidence", "doc"):
         if record["answerable"] and not record[name]:
-            fail(where, f"an answerable question needs the field '{name}'")
+            fail(where, Message("an answerable question needs the field '{name}'", name=name))
     for name in ("answers", "evidence", "doc", "answer_groups", "polarity"):
         if not record["answerable"] and record.get(name):
-            fail(where, f"an unanswerable question cannot have the field '{name}'")
+            fail(
+                where, Message("an unanswerable question cannot have the field '{name}'", name=name)
+            )
     return Item(
         id=record["id"],
         lang=record["lang"],
@@ -183,18 +209,19 @@ def identity(path: Path) -> dict[str, str]:
     return {"name": path.name, "sha256": hashlib.sha256(_read(path).encode()).hexdigest()}
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path, name: str = "") -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the line number and object of every line that is not blank.
 
-    Raises `DatasetError` with the line.
+    Raises `DatasetError` with the line of the file, which is called `name` if that is given.
     """
     # Not splitlines(): a line separator inside a JSON string is not the end of a line.
-    for number, line in enumerate(_read(path).split("\n"), 1):
+    for number, line in enumerate(_read(path, name).split("\n"), 1):
         if not line.strip():
             continue
-        record = _loads(f"{path}, line {number}", line)
+        where = _line(name or path, number)
+        record = _loads(where, line)
         if not isinstance(record, dict):
-            fail(f"{path}, line {number}", "not a JSON object")
+            fail(where, Message("not a JSON object"))
         yield number, record
 
 
@@ -209,7 +236,7 @@ def _loads(where: str, text: str) -> object:
         if len(record) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            fail(where, f"the field {twice!r} is given twice")
+            fail(where, Message("the field {name!r} is given twice", name=twice))
         return record
 
     try:
@@ -217,39 +244,49 @@ def _loads(where: str, text: str) -> object:
         # Half of a character that takes two: it can be written as JSON, and nowhere else.
         json.dumps(found, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        place = where if "\n" not in text else f"{where}, line {error.lineno}"
-        fail(place, f"not valid JSON ({error.msg})", error)
+        place = where if "\n" not in text else _line(where, error.lineno)
+        fail(place, Message("not valid JSON ({problem})", problem=error.msg), error)
     except UnicodeEncodeError as error:
-        fail(where, "holds half a character (a lone surrogate)", error)
+        fail(where, Message("holds half a character (a lone surrogate)"), error)
     except (ValueError, RecursionError) as error:
-        fail(where, "not readable as JSON: nested too deep, or a number too long", error)
+        what = Message("not readable as JSON: nested too deep, or a number too long")
+        fail(where, what, error)
     return cast("object", found)
 
 
-def _read(path: Path) -> str:
+def _line(file: object, number: int) -> Message:
+    return Message("{file}, line {number}", file=file, number=number)
+
+
+def _read(path: Path, name: str = "") -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        fail(str(path), f"cannot be read ({error.strerror or error})", error)
+        problem = error.strerror or str(error)
+        fail(name or str(path), Message("cannot be read ({problem})", problem=problem), error)
     except UnicodeDecodeError as error:
-        fail(str(path), f"not UTF-8 text (byte {error.start})", error)
+        what = Message("not UTF-8 text (byte {place})", place=error.start)
+        fail(name or str(path), what, error)
 
 
 def field_of(where: str, record: Any, name: str, kind: type) -> Any:
     """Return a field of a record; raises `DatasetError` when it is missing or of another kind."""
     if not isinstance(record, dict) or name not in record:
-        fail(where, f"the field '{name}' is missing")
+        fail(where, Message("the field '{name}' is missing", name=name))
     if not isinstance(record[name], kind) or (kind is str and not record[name].strip()):
-        fail(where, f"the field '{name}' must be {_KINDS[kind]}, not empty")
+        fail(
+            where,
+            Message("the field '{name}' must be {kind}, not empty", name=name, kind=_KINDS[kind]),
+        )
     return record[name]
 
 
 def _strings(where: str, name: str, values: Sequence[Any]) -> tuple[str, ...]:
     if not all(isinstance(value, str) and value.strip() for value in values):
-        fail(where, f"the field '{name}' must hold strings that are not empty")
+        fail(where, Message("the field '{name}' must hold strings that are not empty", name=name))
     return tuple(values)
 
 
 def fail(where: str, what: str, cause: Exception | None = None) -> NoReturn:
     """Raise `DatasetError` with one sentence."""
-    raise DatasetError(f"{where}: {what}.") from cause
+    raise DatasetError("{where}: {what}.", where=where, what=what) from cause

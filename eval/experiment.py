@@ -26,7 +26,7 @@ from eval.summary import ABSTENTION_STAGES, summarise
 from eval.verbatim import locate, plain_quote
 from rag import Citadelle, __version__
 from rag.config import Settings
-from rag.errors import CitadelleError, DatasetError
+from rag.errors import CitadelleError, DatasetError, Message
 from rag.language import detect
 from rag.types import Answer, Document, Ranking, ScoredChunk, Source
 from rag.writing import Event, Notice, Sentence
@@ -199,8 +199,10 @@ def _locate(item: Item, known: Sequence[str], documents: _Documents) -> _Expecte
     try:
         doc_id = resolve_document(item.doc, known)
     except DatasetError as error:
-        where = f"Item {item.id}" + (f" on line {item.line}" if item.line else "")
-        raise DatasetError(f"{where}: {error}") from error
+        where = Message("Item {item}", item=item.id)
+        if item.line:
+            where = Message("Item {item} on line {line}", item=item.id, line=item.line)
+        raise DatasetError("{where}: {problem}", where=where, problem=error.message) from error
     document = documents[doc_id]
 
     def plain(texts: Sequence[str]) -> tuple[str, ...]:
@@ -463,13 +465,23 @@ def _verify(answer: Answer, item: Item, documents: _Documents) -> None:
         try:
             document = documents[citation.doc_id]
         except CitadelleError as error:
-            raise QuoteError(f"Item {item.id}: a citation's document: {error}") from error
+            raise QuoteError(
+                "Item {item}: a citation's document: {problem}",
+                item=item.id,
+                problem=error.message,
+            ) from error
         true = document.text[citation.start : citation.end]
         if true != citation.quote or not true or document.content_hash != citation.content_hash:
             raise QuoteError(
-                f"Item {item.id}: the citation [{citation.key}] of {citation.doc_id}, "
-                f"{citation.start} to {citation.end}, is not verbatim: {citation.quote[:80]!r} "
-                f"instead of {true[:80]!r}."
+                "Item {item}: the citation [{key}] of {document}, {start} to {end}, is not "
+                "verbatim: {quote!r} instead of {true!r}.",
+                item=item.id,
+                key=citation.key,
+                document=citation.doc_id,
+                start=citation.start,
+                end=citation.end,
+                quote=citation.quote[:80],
+                true=true[:80],
             )
 
 

@@ -44,7 +44,9 @@ class Journal:
             ) from error
         except OSError as error:
             self._lock.release()
-            raise DatasetError(f"{self.path}: cannot be written ({error.strerror}).") from error
+            raise DatasetError(
+                "{file}: cannot be written ({problem}).", file=self.path, problem=error.strerror
+            ) from error
 
     def __enter__(self) -> Journal:
         return self

@@ -52,7 +52,9 @@ def save_run(run: Mapping[str, Any], path: Path) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise DatasetError(f"{path}: cannot be written ({error.strerror}).") from error
+        raise DatasetError(
+            "{file}: cannot be written ({problem}).", file=path, problem=error.strerror
+        ) from error
 
 
 def load_run(path: Path) -> dict[str, Any]:
@@ -60,22 +62,29 @@ def load_run(path: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_bytes())
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise DatasetError(
+            "{file}: cannot be read ({problem}).", file=path, problem=error.strerror
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: not a run file ({error}).") from error
+        raise DatasetError(
+            "{file}: not a run file ({problem}).", file=path, problem=str(error)
+        ) from error
     if isinstance(run, dict) and run.get("format", 1) != FORMAT and "measures" in run:
         raise DatasetError(
-            f"{path}: a run file of another version of the evaluation; make it anew with "
-            "'python -m eval run'."
+            "{file}: a run file of another version of the evaluation; make it anew with "
+            "'python -m eval run'.",
+            file=path,
         )
     parts = {"config": dict, "counts": dict, "measures": dict, "items": list}
     for name, kind in parts.items():
         if not isinstance(run, dict) or not isinstance(run.get(name), kind):
-            raise DatasetError(f"{path}: not a run file ('{name}' is missing).")
+            raise DatasetError(
+                "{file}: not a run file ('{name}' is missing).", file=path, name=name
+            )
     if not isinstance(run["measures"].get("overall"), dict):
-        raise DatasetError(f"{path}: not a run file (it has no overall measures).")
+        raise DatasetError("{file}: not a run file (it has no overall measures).", file=path)
     if not all(isinstance(item, dict) and item.keys() >= _NEEDED for item in run["items"]):
-        raise DatasetError(f"{path}: not a run file (an item lacks its scores).")
+        raise DatasetError("{file}: not a run file (an item lacks its scores).", file=path)
     return cast("dict[str, Any]", run)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rag.config import API_KEY_VARIABLE, Settings, api_key
-from rag.errors import ModelError, ModelSlow
+from rag.errors import Message, ModelError, ModelSlow
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -96,7 +96,7 @@ class ChatModel:
                 put(None)
                 return
             # Every client has errors of its own: whatever it is, there is no answer.
-            put(ModelError(_explained(error, self.name, self._where)))
+            put(_explained(error, self.name, self._where))
         else:
             put(None)
 
@@ -137,14 +137,17 @@ def open_chat_model(settings: Settings) -> ChatModel:
     package = _PACKAGES.get(provider)
     if package is None:
         raise ModelError(
-            f"Setting 'llm' names the provider '{provider}'; known are "
-            f"{', '.join(sorted(_PACKAGES))}. A server that speaks the protocol of OpenAI is "
-            "'openai:MODEL' with its address in 'llm_base_url'."
+            "Setting 'llm' names the provider '{provider}'; known are {known}. A server that "
+            "speaks the protocol of OpenAI is 'openai:MODEL' with its address in 'llm_base_url'.",
+            provider=provider,
+            known=", ".join(sorted(_PACKAGES)),
         )
     if find_spec("langchain") is None or find_spec(package) is None:
         raise ModelError(
-            f"The model '{settings.llm}' needs a package that is not installed; "
-            f"run: pip install 'citadelle[{provider}]'"
+            "The model '{model}' needs a package that is not installed; "
+            "run: pip install 'citadelle[{provider}]'",
+            model=settings.llm,
+            provider=provider,
         )
     from langchain.chat_models import init_chat_model
 
@@ -154,8 +157,7 @@ def open_chat_model(settings: Settings) -> ChatModel:
         )
     except Exception as error:
         # A missing key, mostly; each provider raises something else.
-        reason = _explained(error, settings.llm, settings.llm_base_url)
-        raise ModelError(reason) from error
+        raise _explained(error, settings.llm, settings.llm_base_url) from error
     return ChatModel(opened, settings.llm, settings.llm_base_url)
 
 
@@ -223,25 +225,41 @@ def _stop(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.gather(*tasks, return_exceptions=True).add_done_callback(lambda _: loop.stop())
 
 
-def _explained(error: BaseException, name: str, where: str) -> str:
+def _explained(error: BaseException, name: str, where: str) -> ModelError:
     """Return one sentence for a person: what went wrong with the model, and what to do."""
-    place = where or "its usual address"
+    place = where or Message("its usual address")
     kinds = {type(cause).__name__ for cause in _causes(error)}
     said = " ".join(str(error).split())
     status = getattr(error, "status_code", None)
     if status in (401, 403) or "api_key" in said.lower() or "api key" in said.lower():
-        return (
-            f"The server of '{name}' wants a key that it knows; set {API_KEY_VARIABLE} or the "
-            "variable of the provider."
+        return ModelError(
+            "The server of '{name}' wants a key that it knows; set {variable} or the variable of "
+            "the provider.",
+            name=name,
+            variable=API_KEY_VARIABLE,
         )
     if status == 404:
-        return f"The server of '{name}' at {place} has no such model, or is no server of models."
+        return ModelError(
+            "The server of '{name}' at {place} has no such model, or is no server of models.",
+            name=name,
+            place=place,
+        )
     if any("Connect" in kind for kind in kinds):
-        return f"No server answers for '{name}' at {place}; start it, or set 'llm_base_url'."
+        return ModelError(
+            "No server answers for '{name}' at {place}; start it, or set 'llm_base_url'.",
+            name=name,
+            place=place,
+        )
     if any("Timeout" in kind for kind in kinds):
-        return f"The server of '{name}' at {place} did not answer in time."
-    reason = _SECRET.sub("***", said)[:_LONGEST_REASON]
-    return f"The model '{name}' failed: {type(error).__name__}: {reason}"
+        return ModelError(
+            "The server of '{name}' at {place} did not answer in time.", name=name, place=place
+        )
+    return ModelError(
+        "The model '{name}' failed: {kind}: {reason}",
+        name=name,
+        kind=type(error).__name__,
+        reason=_SECRET.sub("***", said)[:_LONGEST_REASON],
+    )
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -20,7 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, Message
 
 __all__ = [
     "API_KEY_VARIABLE",
@@ -48,8 +49,10 @@ _INDEX_FIELDS = ("encoder", "chunk_tokens")
 
 # What a pattern asks for, in words.
 _FORMS = {
-    "llm": "should be 'provider:model', such as 'ollama:qwen3:8b'",
-    "llm_base_url": "should be an address such as 'http://127.0.0.1:8080/v1', without a key",
+    "llm": Message("should be 'provider:model', such as 'ollama:qwen3:8b'"),
+    "llm_base_url": Message(
+        "should be an address such as 'http://127.0.0.1:8080/v1', without a key"
+    ),
 }
 
 
@@ -221,9 +224,9 @@ class Settings(BaseSettings):
     @classmethod
     def _need_login(cls, users: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if users and not info.data.get("login", True):
-            raise ValueError("nobody is kept out without login = true")
+            raise ValueError(Message("nobody is kept out without login = true"))
         if any("@" not in user for user in users):
-            raise ValueError("should hold addresses, or domains with an @ before them")
+            raise ValueError(Message("should hold addresses, or domains with an @ before them"))
         return users
 
     @field_validator("api_key")
@@ -232,14 +235,17 @@ class Settings(BaseSettings):
         value = key.get_secret_value()
         if value and (len(value) < _SHORTEST_KEY or not _KEY.fullmatch(value)):
             raise ValueError(
-                f"should have {_SHORTEST_KEY} characters or more, and no spaces or accents"
+                Message(
+                    "should have {least} characters or more, and no spaces or accents",
+                    least=_SHORTEST_KEY,
+                )
             )
         if not value and info.data.get("api"):
             if info.data.get("login"):
-                raise ValueError("must be set where api = true and login = true")
+                raise ValueError(Message("must be set where api = true and login = true"))
             # A name is for others, who come through a proxy on this machine.
             if info.data.get("hosts") or not _is_loopback(info.data.get("address", "127.0.0.1")):
-                raise ValueError("must be set where api = true and other machines can ask")
+                raise ValueError(Message("must be set where api = true and other machines can ask"))
         return key
 
     @classmethod
@@ -288,7 +294,11 @@ def load_settings(**overrides: Any) -> Settings:
             and variable != API_KEY_VARIABLE
             and (variable[len(prefix) :].lower() not in Settings.model_fields)
         ):
-            raise ConfigurationError(f"Unknown variable {variable}; known settings are: {known}.")
+            raise ConfigurationError(
+                "Unknown variable {variable}; known settings are: {known}.",
+                variable=variable,
+                known=known,
+            )
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)
@@ -296,15 +306,41 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "settings"
         if first["type"] == "extra_forbidden":
-            raise ConfigurationError(f"Unknown setting '{name}'; known are: {known}.") from error
-        wrong = _FORMS.get(name, first["msg"].lower())
+            raise ConfigurationError(
+                "Unknown setting '{name}'; known are: {known}.", name=name, known=known
+            ) from error
+        wrong = _FORMS.get(name) or _wrong(first)
         # A key is not printed; neither is the error that holds it.
-        given_value = "" if name == "api_key" else f", not {first['input']!r}"
+        if name != "api_key":
+            wrong = Message("{wrong}, not {given!r}", wrong=wrong, given=first["input"])
         raise ConfigurationError(
-            f"Setting '{name}' (from an argument, CITADELLE_{name.upper()} or {SETTINGS_FILE}): "
-            f"{wrong}{given_value}."
+            "Setting '{name}' (from an argument, {variable} or {file}): {wrong}.",
+            name=name,
+            variable=f"{prefix}{name.upper()}",
+            file=SETTINGS_FILE,
+            wrong=wrong,
         ) from (None if name == "api_key" else error)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{SETTINGS_FILE} is not valid TOML: {error}.") from error
+        raise ConfigurationError(
+            "{file} is not valid TOML: {problem}.", file=SETTINGS_FILE, problem=str(error)
+        ) from error
     except OSError as error:
-        raise ConfigurationError(f"{SETTINGS_FILE} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            "{file} cannot be read: {problem}.", file=SETTINGS_FILE, problem=error.strerror
+        ) from error
+
+
+def _wrong(problem: ErrorDetails) -> str:
+    """Return what is wrong with a value, in words that other languages have too."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if isinstance(said := getattr(context.get("error"), "args", (None,))[0], Message):
+        return Message("value error, {wrong}", wrong=said)
+    if kind == "greater_than_equal":
+        return Message("input should be greater than or equal to {bound}", bound=context["ge"])
+    if kind == "greater_than":
+        return Message("input should be greater than {bound}", bound=context["gt"])
+    if kind == "less_than_equal":
+        return Message("input should be less than or equal to {bound}", bound=context["le"])
+    if kind == "literal_error":
+        return Message("input should be {expected}", expected=context["expected"].lower())
+    return problem["msg"].lower()

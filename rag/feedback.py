@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rag.datafile import DataFile
-from rag.errors import FeedbackError
+from rag.errors import FeedbackError, Message
 from rag.types import Answer
 
 __all__ = [
@@ -122,7 +122,7 @@ class FeedbackStore:
         self.path = folder / FEEDBACK_FILE
         self._file = DataFile(
             self.path,
-            purpose="feedback",
+            purpose=Message("feedback"),
             tables=(_TABLE,),
             format=_FORMAT,
             failure=FeedbackError,
@@ -161,8 +161,8 @@ class FeedbackStore:
             json.dumps(record),
             _verdict(verdict),
             json.dumps(_reasons(reasons)),
-            _bounded("comment", comment),
-            _bounded("expected answer", expected),
+            _bounded(Message("comment"), comment),
+            _bounded(Message("expected answer"), expected),
             corpus_hash,
             version,
         )
@@ -186,9 +186,9 @@ class FeedbackStore:
         if reasons is not None:
             changed["reasons"] = json.dumps(_reasons(reasons))
         if comment is not None:
-            changed["comment"] = _bounded("comment", comment)
+            changed["comment"] = _bounded(Message("comment"), comment)
         if expected is not None:
-            changed["expected"] = _bounded("expected answer", expected)
+            changed["expected"] = _bounded(Message("expected answer"), expected)
         return self._change(identifier, changed)
 
     def remove(self, identifier: str) -> bool:
@@ -207,7 +207,9 @@ class FeedbackStore:
             raise self._unknown(identifier)
         if len(rows) > 1:
             raise FeedbackError(
-                f"{len(rows)} feedbacks begin with '{identifier}'; give more of it."
+                "{count} feedbacks begin with '{identifier}'; give more of it.",
+                count=len(rows),
+                identifier=identifier,
             )
         return self._feedback(rows[0])
 
@@ -258,8 +260,10 @@ class FeedbackStore:
 
     def _unknown(self, identifier: str) -> FeedbackError:
         return FeedbackError(
-            f"There is no feedback '{identifier}' in {self.path}; "
-            "'python -m eval feedback' lists what there is."
+            "There is no feedback '{identifier}' in {file}; "
+            "'python -m eval feedback' lists what there is.",
+            identifier=identifier,
+            file=self.path,
         )
 
     def _feedback(self, row: sqlite3.Row) -> Feedback:
@@ -271,16 +275,21 @@ class FeedbackStore:
             return Feedback(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise FeedbackError(
-                f"The feedback '{values.get('id')}' in {self.path} is damaged ({error}); "
-                "remove it from there to read the others."
+                "The feedback '{identifier}' in {file} is damaged ({problem}); "
+                "remove it from there to read the others.",
+                identifier=values.get("id"),
+                file=self.path,
+                problem=str(error),
             ) from error
 
     # --- The file ---------------------------------------------------------------------
 
     def _damaged(self, error: sqlite3.Error) -> FeedbackError:
         return FeedbackError(
-            f"{self.path} is damaged ({error}); move it away and keep it, a new one is made "
-            "with the next feedback."
+            "{file} is damaged ({problem}); move it away and keep it, a new one is made "
+            "with the next feedback.",
+            file=self.path,
+            problem=str(error),
         )
 
 
@@ -307,21 +316,32 @@ def _select(
 
 def _verdict(verdict: str) -> Verdict:
     if verdict not in VERDICTS:
-        raise FeedbackError(f"The verdict {verdict!r} is none of {', '.join(VERDICTS)}.")
+        raise FeedbackError(
+            "The verdict {verdict!r} is none of {known}.",
+            verdict=verdict,
+            known=", ".join(VERDICTS),
+        )
     return verdict
 
 
 def _reasons(reasons: Sequence[str]) -> tuple[str, ...]:
     for reason in reasons:
         if reason not in REASONS:
-            raise FeedbackError(f"The reason {reason!r} is none of {', '.join(REASONS)}.")
+            raise FeedbackError(
+                "The reason {reason!r} is none of {known}.",
+                reason=reason,
+                known=", ".join(REASONS),
+            )
     return tuple(dict.fromkeys(reasons))
 
 
-def _bounded(name: str, text: str) -> str:
+def _bounded(name: Message, text: str) -> str:
     if len(text) > LONGEST:
         raise FeedbackError(
-            f"The {name} has {len(text)} characters; at most {LONGEST} are kept. Shorten it."
+            "The {name} has {length} characters; at most {longest} are kept. Shorten it.",
+            name=name,
+            length=len(text),
+            longest=LONGEST,
         )
     return _clean(text.strip())
 

@@ -33,7 +33,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
+from rag.errors import (
+    CitadelleError,
+    IndexBusy,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    Message,
+)
 
 __all__ = [
     "FORMAT",
@@ -55,7 +62,7 @@ __all__ = [
 ]
 
 FORMAT = 3
-REPAIR = "Run 'citadelle index' to rebuild it."
+REPAIR = Message("Run 'citadelle index' to rebuild it.")
 _MANIFEST = "manifest.json"
 _GENERATION = re.compile(r"\d{8}T\d{12}Z")
 # By far the largest file, never parsed: a wrong bit there moves one score a little.
@@ -99,11 +106,15 @@ def read_manifest(generation: Path) -> dict[str, Any]:
         made_by = manifest.get("format")
     except (OSError, ValueError, AttributeError) as error:
         raise IndexDamaged(
-            f"The manifest of the index in {generation.parent} cannot be read. {REPAIR}"
+            "The manifest of the index in {folder} cannot be read. {repair}",
+            folder=generation.parent,
+            repair=REPAIR,
         ) from error
     if made_by != FORMAT:
         raise IndexMismatch(
-            f"The index in {generation.parent} was made by another version. {REPAIR}"
+            "The index in {folder} was made by another version. {repair}",
+            folder=generation.parent,
+            repair=REPAIR,
         )
     return dict(manifest)
 
@@ -133,14 +144,17 @@ def roll_back(root: Path) -> tuple[Path, Path]:
     Raises `IndexMissing` where there is none to go back to, and `IndexBusy`.
     """
     if not root.is_dir():
-        raise IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")
+        raise IndexMissing(
+            "There is no index in {folder}. Run 'citadelle index' to build it.", folder=root
+        )
     with writing(root):
         live = current_generation(root)
         earlier = [path for path in earlier_generations(root) if _is_whole(path)]
         if live is None or not earlier:
             raise IndexMissing(
-                f"There is no generation of the index in {root} before the live one; "
-                "'citadelle index' builds a new one."
+                "There is no generation of the index in {folder} before the live one; "
+                "'citadelle index' builds a new one.",
+                folder=root,
             )
         switch(root, earlier[-1].name)
         return live, earlier[-1]
@@ -171,7 +185,9 @@ def seal(generation: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return sealed
 
 
-def damage(generation: Path, manifest: Mapping[str, Any], *, thorough: bool = False) -> str | None:
+def damage(
+    generation: Path, manifest: Mapping[str, Any], *, thorough: bool = False
+) -> Message | None:
     """Return what is wrong with the files of a generation, or None.
 
     Sizes are compared for all, contents for all but the largest; `thorough` compares that too.
@@ -181,13 +197,16 @@ def damage(generation: Path, manifest: Mapping[str, Any], *, thorough: bool = Fa
         try:
             found = path.stat().st_size
             if found != size:
-                return f"{name} has {found} bytes instead of {size}"
+                return Message(
+                    "{file} has {found} bytes instead of {size}", file=name, found=found, size=size
+                )
             if (thorough or name not in _LARGE) and _sha256(path) != digest:
-                return f"{name} has changed since it was written"
+                return Message("{file} has changed since it was written", file=name)
         except FileNotFoundError:
-            return f"{name} is missing"
+            return Message("{file} is missing", file=name)
         except OSError as error:
-            return f"{name} cannot be read: {error.strerror or error}"
+            problem = error.strerror or str(error)
+            return Message("{file} cannot be read: {problem}", file=name, problem=problem)
     return None
 
 
@@ -238,9 +257,10 @@ def private_copy(source: Path, cache: Path) -> Copy:
             continue
         return copy
     raise CitadelleError(
-        f"The index cannot be opened: its copy does not fit into {cache} "
-        f"({problem.strerror or problem if problem else 'no folder'}); free some space there, or "
-        "set 'cache' (CITADELLE_CACHE) to another folder."
+        "The index cannot be opened: its copy does not fit into {folder} ({problem}); free some "
+        "space there, or set 'cache' (CITADELLE_CACHE) to another folder.",
+        folder=cache,
+        problem=(problem.strerror or str(problem)) if problem else Message("no folder"),
     ) from problem
 
 
@@ -268,9 +288,19 @@ class Writer:
     since: str
     command: str
 
+    @property
+    def message(self) -> Message:
+        """Who it is, in words for a person."""
+        return Message(
+            "process {pid} on {host}, since {since}: {command}",
+            pid=self.pid,
+            host=self.host,
+            since=datetime.fromisoformat(self.since).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            command=self.command,
+        )
+
     def __str__(self) -> str:
-        since = datetime.fromisoformat(self.since).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        return f"process {self.pid} on {self.host}, since {since}: {self.command}"
+        return str(self.message)
 
 
 @contextmanager
@@ -284,10 +314,17 @@ def writing(root: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         holder = _read_writer(root)
-        who = f"Another process ({holder})" if holder is not None else "Another process"
-        raise IndexBusy(f"{who} is writing the index in {root}; try again when it is done.") from (
-            error
-        )
+        if holder is None:
+            raise IndexBusy(
+                "Another process is writing the index in {folder}; try again when it is done.",
+                folder=root,
+            ) from error
+        raise IndexBusy(
+            "Another process ({process}) is writing the index in {folder}; try again when it is "
+            "done.",
+            process=holder.message,
+            folder=root,
+        ) from error
     try:
         _write_writer(root)
         yield

@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from rag.datafile import DataFile, is_damage
-from rag.errors import HistoryError
+from rag.errors import HistoryError, Message
 from rag.lexical import fold
 from rag.types import Answer
 
@@ -177,7 +177,7 @@ class ConversationStore:
         self.path = folder / HISTORY_FILE
         self._file = DataFile(
             self.path,
-            purpose="conversations",
+            purpose=Message("conversations"),
             tables=_TABLES,
             format=_FORMAT,
             failure=HistoryError,
@@ -290,8 +290,9 @@ class ConversationStore:
         title = " ".join(_clean(title).split())
         if len(title) > LONGEST_TITLE:
             raise HistoryError(
-                f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept. "
-                "Shorten it."
+                "The title has {length} characters; at most {longest} are kept. Shorten it.",
+                length=len(title),
+                longest=LONGEST_TITLE,
             )
         if title:
             self._change(conversation, {"title": title, "folded": _folded(title)})
@@ -334,7 +335,11 @@ class ConversationStore:
                 )
                 if found.rowcount:
                     return
-        raise HistoryError(f"There is no conversation '{conversation}' in {self.path} any more.")
+        raise HistoryError(
+            "There is no conversation '{conversation}' in {file} any more.",
+            conversation=conversation,
+            file=self.path,
+        )
 
     # --- The file ---------------------------------------------------------------------
 
@@ -347,19 +352,27 @@ class ConversationStore:
             # Of two that find the damage, the second must not move away what the first began.
             with FileLock(self.path.with_suffix(".lock"), timeout=self._file.patience):
                 if not self._damaged():
-                    return HistoryError(f"{self.path} was damaged and is replaced; try again.")
+                    return HistoryError(
+                        "{file} was damaged and is replaced; try again.", file=self.path
+                    )
                 # The log first: what it holds belongs to this file and to no new one.
                 for suffix in ("-wal", "-shm", ""):
                     with suppress(FileNotFoundError):
                         Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         except (OSError, Timeout) as failure:
             return HistoryError(
-                f"{self.path} is damaged ({error}) and cannot be set aside ({failure}); move it "
-                "away, so that conversations are kept again."
+                "{file} is damaged ({problem}) and cannot be set aside ({failure}); move it "
+                "away, so that conversations are kept again.",
+                file=self.path,
+                problem=str(error),
+                failure=str(failure),
             )
         return HistoryError(
-            f"{self.path} was damaged ({error}); it is set aside as {aside.name}, and "
-            "conversations are kept in a new file from now on."
+            "{file} was damaged ({problem}); it is set aside as {aside}, and conversations are "
+            "kept in a new file from now on.",
+            file=self.path,
+            problem=str(error),
+            aside=aside.name,
         )
 
     def _damaged(self) -> bool:

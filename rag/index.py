@@ -16,7 +16,7 @@ from rag.errors import CitadelleError, IndexDamaged, IndexMismatch, IndexMissing
 from rag.generations import REPAIR, current_generation, damage, generations, read_manifest
 from rag.late import LateIndex
 from rag.lexical import LexicalIndex
-from rag.storage import read_chunks, read_documents
+from rag.storage import read_chunks, read_documents, read_skipped
 from rag.types import Chunk, Skipped, Source
 from rag.vectors import VectorStore
 
@@ -38,7 +38,12 @@ class Index:
         self.manifest = manifest
         wrong = damage(folder, manifest)
         if wrong is not None:
-            raise IndexDamaged(f"The index in {folder.parent} is damaged: {wrong}. {REPAIR}")
+            raise IndexDamaged(
+                "The index in {folder} is damaged: {problem}. {repair}",
+                folder=folder.parent,
+                problem=wrong,
+                repair=REPAIR,
+            )
         try:
             self.documents = {d.doc_id: d for d in read_documents(folder / "documents.jsonl")}
             self.chunks = tuple(read_chunks(folder / "chunks.jsonl", self.documents))
@@ -50,12 +55,18 @@ class Index:
         except (OSError, ValueError, KeyError, TypeError) as error:
             thorough = damage(folder, manifest, thorough=True)
             raise IndexDamaged(
-                f"The index in {folder.parent} cannot be read ({thorough or error}). {REPAIR}"
+                "The index in {folder} cannot be read ({problem}). {repair}",
+                folder=folder.parent,
+                problem=thorough or str(error),
+                repair=REPAIR,
             ) from error
         if not stored == len(self.chunks) == len(self.late) == manifest["chunks"]:
             raise IndexDamaged(
-                f"The index in {folder.parent} should hold {manifest['chunks']} passages and holds "
-                f"{min(stored, len(self.chunks), len(self.late))}. {REPAIR}"
+                "The index in {folder} should hold {expected} passages and holds {found}. {repair}",
+                folder=folder.parent,
+                expected=manifest["chunks"],
+                found=min(stored, len(self.chunks), len(self.late)),
+                repair=REPAIR,
             )
         self._order = {chunk.chunk_id: i for i, chunk in enumerate(self.chunks)}
 
@@ -77,7 +88,8 @@ class Index:
                 if current_generation(settings.index) == folder:
                     raise
         raise IndexDamaged(
-            f"The index in {settings.index} changes faster than it can be opened; try again."
+            "The index in {folder} changes faster than it can be opened; try again.",
+            folder=settings.index,
         )
 
     @classmethod
@@ -86,8 +98,13 @@ class Index:
         for name, value in identity(settings, encoder).items():
             if manifest.get(name) != value:
                 raise IndexMismatch(
-                    f"The index in {settings.index} was made with {name} = {manifest.get(name)}, "
-                    f"the settings say {value}. {REPAIR}"
+                    "The index in {folder} was made with {name} = {found}, the settings say "
+                    "{wanted}. {repair}",
+                    folder=settings.index,
+                    name=name,
+                    found=manifest.get(name),
+                    wanted=value,
+                    repair=REPAIR,
                 )
         return cls(folder, manifest, settings.cache)
 
@@ -107,7 +124,7 @@ class Index:
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The source files that could not be read when this generation was built."""
-        return tuple(Skipped(**entry) for entry in self.manifest["skipped"])
+        return tuple(read_skipped(entry) for entry in self.manifest["skipped"])
 
     def sources(self) -> tuple[Source, ...]:
         """Return what the list of sources shows, by identifier."""
@@ -163,5 +180,11 @@ def identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
 def _no_index(root: Path) -> CitadelleError:
     # A generation without the pointer to it, or a pointer without what it points to.
     if (root / "CURRENT").exists() or generations(root):
-        return IndexDamaged(f"The index in {root} has lost its live generation. {REPAIR}")
-    return IndexMissing(f"There is no index in {root}. Run 'citadelle index' to build it.")
+        return IndexDamaged(
+            "The index in {folder} has lost its live generation. {repair}",
+            folder=root,
+            repair=REPAIR,
+        )
+    return IndexMissing(
+        "There is no index in {folder}. Run 'citadelle index' to build it.", folder=root
+    )

@@ -32,7 +32,7 @@ from rag.aliases import Aliases
 from rag.chunking import chunk_document, passage_text
 from rag.config import Settings
 from rag.encoder import Encoder, Progress, Vectors
-from rag.errors import CitadelleError, IndexLoss, NothingToIndex
+from rag.errors import CitadelleError, IndexLoss, Message, NothingToIndex
 from rag.generations import (
     FORMAT,
     current_generation,
@@ -47,7 +47,7 @@ from rag.generations import (
 from rag.index import identity
 from rag.late import Codebook, LateIndex, LateWriter, calibrate
 from rag.lexical import LexicalIndex
-from rag.storage import write_chunks, write_documents
+from rag.storage import skipped_record, write_chunks, write_documents
 from rag.types import Document, Skipped
 from rag.vectors import VectorStore, write_vectors
 
@@ -149,7 +149,9 @@ def build_index(
     known = _known_documents(current_generation(root))
     for path in paths:
         if not path.exists() and (may_lose == "most" or not known):
-            raise NothingToIndex(f"There is no file or folder {path}; nothing was indexed.")
+            raise NothingToIndex(
+                "There is no file or folder {path}; nothing was indexed.", path=path
+            )
     with _explained(root):
         root.mkdir(parents=True, exist_ok=True)
         with writing(root):
@@ -162,8 +164,9 @@ def _explained(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CitadelleError(
-            f"The index in {root} cannot be written ({error.strerror or error}); "
-            "nothing was changed."
+            "The index in {folder} cannot be written ({problem}); nothing was changed.",
+            folder=root,
+            problem=error.strerror or str(error),
         ) from error
 
 
@@ -178,6 +181,16 @@ def _read(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Docume
         if progress is not None:
             progress("documents", len(found), 0)
     return found, skipped
+
+
+def _details(skipped: Sequence[Skipped]) -> str:
+    """Return why files were skipped, a sentence each after a space."""
+    said = ""
+    for entry in skipped:
+        said = Message(
+            "{before} {file}: {reason}.", before=said, file=entry.path, reason=entry.reason
+        )
+    return said
 
 
 def _hashes(found: Sequence[Document]) -> dict[str, str]:
@@ -199,17 +212,22 @@ def _build(
     live = current_generation(root)
     known = _known_documents(live)
     if not found and (may_lose == "most" or not known):
-        details = "".join(f" {entry.path}: {entry.reason}." for entry in skipped[:3])
         raise NothingToIndex(
-            f"No document could be read in {', '.join(map(str, paths))}.{details} "
-            f"Put {', '.join(sorted(sources.SUFFIXES))} files there."
+            "No document could be read in {paths}.{details} Put {suffixes} files there.",
+            paths=", ".join(map(str, paths)),
+            details=_details(skipped[:3]),
+            suffixes=", ".join(sorted(sources.SUFFIXES)),
         )
     hashes = _hashes(found)
     changes = _changes(known, hashes, skipped)
     if may_lose == "half" and changes.loses_most:
         raise IndexLoss(
-            f"{len(changes.removed)} of the {len(known)} documents in the index in {root} would "
-            f"leave it, as they are not in {', '.join(map(str, paths))}; give --yes if they should."
+            "{lost} of the {known} documents in the index in {folder} would leave it, as they are "
+            "not in {paths}; give --yes if they should.",
+            lost=len(changes.removed),
+            known=len(known),
+            folder=root,
+            paths=", ".join(map(str, paths)),
         )
     depends = identity(settings, encoder)
     wanted = {
@@ -219,7 +237,7 @@ def _build(
         "paths": [str(path.resolve()) for path in paths],
         "signature": signature,
         "documents": hashes,
-        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+        "skipped": [skipped_record(entry) for entry in skipped],
     }
     held = _held(live, wanted)
     if held is not None:

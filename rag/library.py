@@ -32,8 +32,8 @@ from typing import Final, Literal
 from filelock import FileLock, Timeout
 
 from rag.config import Settings
-from rag.documents import MAX_BYTES, SUFFIXES, find_file, read
-from rag.errors import LibraryError, UnreadableDocument
+from rag.documents import MAX_BYTES, SUFFIXES, find_file, read, unforeseen
+from rag.errors import LibraryError, Message, UnreadableDocument
 
 __all__ = [
     "TRASH",
@@ -244,8 +244,12 @@ class Library:
                     _move(removed.file, target)
             except OSError as error:
                 raise LibraryError(
-                    f"{relative} cannot be put back into {root} ({_why(error)}); "
-                    f"it still lies in {removed.file.parent}."
+                    "{file} cannot be put back into {folder} ({problem}); it still lies in "
+                    "{place}.",
+                    file=relative,
+                    folder=root,
+                    problem=_why(error),
+                    place=removed.file.parent,
                 ) from error
             shutil.rmtree(self.trash / key, ignore_errors=True)
             return removed
@@ -268,11 +272,10 @@ class Library:
         except OSError as error:
             return Added(upload.name, "refused", name, "disk", _why(error))
         except LibraryError as error:
-            return Added(upload.name, "refused", name, "disk", str(error))
+            return Added(upload.name, "refused", name, "disk", error.message)
         except Exception as error:
             # A reader's library met a file that nobody foresaw; the others are still added.
-            detail = f"could not be read ({type(error).__name__}: {error})"
-            return Added(upload.name, "refused", name, "unreadable", detail)
+            return Added(upload.name, "refused", name, "unreadable", unforeseen(error))
         finally:
             _forget(draft)
 
@@ -308,8 +311,9 @@ class Library:
         folder = self.folder
         if folder.is_file():
             raise LibraryError(
-                f"The documents are the single file {folder}, beside which nothing is read; "
-                "name a folder with the setting 'corpus'."
+                "The documents are the single file {file}, beside which nothing is read; "
+                "name a folder with the setting 'corpus'.",
+                file=folder,
             )
         probe = folder / f"{_DRAFT}{secrets.token_hex(8)}"
         try:
@@ -319,11 +323,15 @@ class Library:
         except OSError as error:
             if error.errno in _REFUSALS:
                 raise LibraryError(
-                    f"The folder {folder} cannot be written ({_why(error)}), so nothing was "
-                    "added; ask whoever looks after it for the right to write there."
+                    "The folder {folder} cannot be written ({problem}), so nothing was "
+                    "added; ask whoever looks after it for the right to write there.",
+                    folder=folder,
+                    problem=_why(error),
                 ) from error
             raise LibraryError(
-                f"Nothing can be written into {folder} ({_why(error)}); nothing was added."
+                "Nothing can be written into {folder} ({problem}); nothing was added.",
+                folder=folder,
+                problem=_why(error),
             ) from error
         finally:
             _forget(probe)
@@ -336,14 +344,16 @@ class Library:
         found = find_file(self.paths, doc_id)
         if found is None:
             raise LibraryError(
-                f"The file of {doc_id} is no longer there; bring the index in step to see "
-                "what there is."
+                "The file of {document} is no longer there; bring the index in step to see "
+                "what there is.",
+                document=doc_id,
             )
         file, root = found
         if file == root:
             raise LibraryError(
-                f"{file} was indexed by its own name, not as part of a folder; to leave it out, "
-                "run 'citadelle index' with the other names."
+                "{file} was indexed by its own name, not as part of a folder; to leave it out, "
+                "run 'citadelle index' with the other names.",
+                file=file,
             )
         return file, root
 
@@ -364,7 +374,10 @@ class Library:
         except OSError as error:
             shutil.rmtree(entry, ignore_errors=True)
             raise LibraryError(
-                f"{file} cannot be moved to {self.trash} ({_why(error)}); it stays where it is."
+                "{file} cannot be moved to {folder} ({problem}); it stays where it is.",
+                file=file,
+                folder=self.trash,
+                problem=_why(error),
             ) from error
         return Removed(key, doc_id, when, replaced, entry / file.name)
 
@@ -401,8 +414,11 @@ class Library:
         # Resolved, because a folder on the way may have become a link to elsewhere.
         if root not in self.paths or not safe or not _within(target.parent.resolve(), root):
             raise LibraryError(
-                f"{relative} was in {root}, which is no longer a folder of the documents; "
-                f"take it from {self.trash} by hand."
+                "{file} was in {folder}, which is no longer a folder of the documents; "
+                "take it from {trash} by hand.",
+                file=relative,
+                folder=root,
+                trash=self.trash,
             )
         return target
 
@@ -427,8 +443,9 @@ class Library:
             ) from error
         except OSError as error:
             raise LibraryError(
-                f"The folder {self._settings.index} cannot be written ({_why(error)}); "
-                "nothing was changed."
+                "The folder {folder} cannot be written ({problem}); nothing was changed.",
+                folder=self._settings.index,
+                problem=_why(error),
             ) from error
         try:
             yield
@@ -509,4 +526,6 @@ def _within(path: Path, root: Path) -> bool:
 
 
 def _why(error: OSError) -> str:
+    if isinstance(error, PermissionError) and error.errno == errno.EACCES:
+        return Message("permission denied")
     return (error.strerror or str(error)).lower()

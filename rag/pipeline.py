@@ -430,10 +430,14 @@ class Citadelle:
         starting = [name for name in documents if name.startswith(doc_id)]
         if len(starting) == 1 and doc_id:
             return documents[starting[0]]
+        if starting and doc_id:
+            raise DocumentNotFound(
+                "{count} documents begin with '{name}'; give more of the name.",
+                count=len(starting),
+                name=doc_id,
+            )
         raise DocumentNotFound(
-            f"{len(starting)} documents begin with '{doc_id}'; give more of the name."
-            if starting and doc_id
-            else f"There is no document '{doc_id}'; 'citadelle sources' lists what there is."
+            "There is no document '{name}'; 'citadelle sources' lists what there is.", name=doc_id
         )
 
     def text(self, doc_id: str) -> str:
@@ -467,7 +471,9 @@ class Citadelle:
         longest = self.settings.max_question_chars
         if len(text) > longest:
             raise InvalidQuestion(
-                f"The question has {len(text)} characters; at most {longest} are read. Shorten it."
+                "The question has {length} characters; at most {longest} are read. Shorten it.",
+                length=len(text),
+                longest=longest,
             )
         earlier = [
             turn if isinstance(turn, str) else turn.text

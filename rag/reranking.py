@@ -156,7 +156,9 @@ def open_cross_encoder(settings: Settings) -> CrossEncoderStage | None:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise RerankerError(
-            f"The reranker '{settings.reranker}' did not load ({reason}). Check the setting "
-            "'reranker': empty, a folder, or the name of a cross-encoder on the hub."
+            "The reranker '{reranker}' did not load ({problem}). Check the setting "
+            "'reranker': empty, a folder, or the name of a cross-encoder on the hub.",
+            reranker=settings.reranker,
+            problem=reason,
         ) from error
     return CrossEncoderStage(model)

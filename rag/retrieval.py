@@ -279,7 +279,8 @@ class HybridRetriever(BaseRetriever):
         if not matching:
             wanted = ", ".join(f"{key}={value}" for key, value in filters.items())
             raise InvalidFilter(
-                f"No document matches the filter {wanted}; 'citadelle sources' lists what there is."
+                "No document matches the filter {wanted}; 'citadelle sources' lists what there is.",
+                wanted=wanted,
             )
         return matching
 
@@ -388,5 +389,7 @@ def parse_filter(text: str) -> tuple[str, str]:
     """Split `key=value`; raises `InvalidFilter`."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip() or not value.strip():
-        raise InvalidFilter(f"'{text}' is not a filter; write key=value, such as tag=militaire.")
+        raise InvalidFilter(
+            "'{text}' is not a filter; write key=value, such as tag=militaire.", text=text
+        )
     return key.strip(), value.strip()

@@ -237,9 +237,10 @@ class SpanModel:
             return cls(backbone, tokenizer, tensors, float(about["scale"]), precision)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ReaderError(
-                f"The reader's weights in {path.name} do not load "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-                "reinstall the package, or set 'reader' to 'none'."
+                "The reader's weights in {file} do not load ({problem}); "
+                "reinstall the package, or set 'reader' to 'none'.",
+                file=path.name,
+                problem=str(error).splitlines()[0] if str(error) else type(error).__name__,
             ) from error
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
@@ -443,7 +444,11 @@ def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ReaderError(
-            f"The reader '{settings.reader}' did not load ({reason}). Check the setting 'reader': "
-            f"'{BUNDLED_READER}', '{NO_READER}', a folder, or a name on the hub."
+            "The reader '{reader}' did not load ({problem}). Check the setting 'reader': "
+            "'{bundled}', '{none}', a folder, or a name on the hub.",
+            reader=settings.reader,
+            problem=reason,
+            bundled=BUNDLED_READER,
+            none=NO_READER,
         ) from error
     return NamedSpanModel(model, tokenizer, settings.reader)

@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from rag.types import Block, Chunk, Document, OffsetMap, Segment
+from rag.errors import Message
+from rag.types import Block, Chunk, Document, OffsetMap, Segment, Skipped
 
-__all__ = ["read_chunks", "read_documents", "write_chunks", "write_documents"]
+__all__ = [
+    "read_chunks",
+    "read_documents",
+    "read_skipped",
+    "skipped_record",
+    "write_chunks",
+    "write_documents",
+]
 
 
 def write_documents(path: Path, found: Iterable[Document]) -> None:
@@ -72,3 +81,22 @@ def read_chunks(path: Path, known: Mapping[str, Document]) -> Iterator[Chunk]:
                     "language": document.language,
                 },
             )
+
+
+def skipped_record(entry: Skipped) -> dict[str, Any]:
+    """Return a file that was skipped as a manifest keeps it, to be told in any language."""
+    record: dict[str, Any] = {"path": entry.path, "reason": entry.reason}
+    if isinstance(entry.reason, Message):
+        record["template"] = entry.reason.template
+        record["values"] = {
+            name: value if isinstance(value, (int, float)) else str(value)
+            for name, value in entry.reason.values.items()
+        }
+    return record
+
+
+def read_skipped(record: Mapping[str, Any]) -> Skipped:
+    """Return what `skipped_record` kept."""
+    # Earlier generations kept the English reason alone.
+    template = record.get("template", record["reason"])
+    return Skipped(record["path"], Message(template, **record.get("values", {})))

@@ -64,7 +64,9 @@ class Change:
             self.error = error
         except Exception as error:
             logger.exception("The documents could not be changed.")
-            self.error = CitadelleError(f"{type(error).__name__}: {error}")
+            self.error = CitadelleError(
+                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
+            )
         finally:
             self._finished.set()
 
@@ -109,8 +111,9 @@ def removing(library: Library, doc_id: str, engine: Engine) -> Task:
             library.restore(removed.key)
             change.removed, change.behind = None, False
             raise LibraryError(
-                f"{doc_id} is the only document that can be read, and there must be one; "
-                "it was left where it is. Add another one first."
+                "{document} is the only document that can be read, and there must be one; it was "
+                "left where it is. Add another one first.",
+                document=doc_id,
             ) from error
 
     return task

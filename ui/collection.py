@@ -287,7 +287,7 @@ def _report(change: Change, settings: Settings, texts: Texts) -> None:
         if change.error is not None:
             said = texts.change_not_indexed if change.behind else texts.change_failed
             busy = isinstance(change.error, IndexBusy)
-            detail = texts.index_busy if busy else str(change.error)
+            detail = texts.index_busy if busy else texts.say(change.error.message)
             st.html(notice_html(said, "error", detail=detail))
         report = change.report
         if report is not None:

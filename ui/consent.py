@@ -53,8 +53,10 @@ def keep_consent(settings: Settings, folder: Path) -> None:
             Path(written).replace(file)
     except (OSError, Timeout) as error:
         raise CitadelleError(
-            f"{file} cannot be written ({error}); change its permissions, or name another folder "
-            "with the setting 'data'."
+            "{file} cannot be written ({problem}); change its permissions, or name another folder "
+            "with the setting 'data'.",
+            file=file,
+            problem=str(error),
         ) from error
 
 

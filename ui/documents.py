@@ -212,7 +212,7 @@ def _read_document(source: Source, engine: Engine, texts: Texts) -> None:
     try:
         document = engine.document(source.doc_id)
     except CitadelleError as error:
-        st.html(notice_html(str(error), "error"))
+        st.html(notice_html(texts.say(error.message), "error"))
         return
     properties = properties_html(document, texts)
     if properties:

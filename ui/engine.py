@@ -152,7 +152,9 @@ class Opening:
             self.error = error
         except Exception as error:
             logger.exception("The engine did not open.")
-            self.error = CitadelleError(f"{type(error).__name__}: {error}")
+            self.error = CitadelleError(
+                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
+            )
         finally:
             self._finished.set()
 

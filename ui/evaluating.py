@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from rag.errors import CitadelleError, DatasetError
+from rag.errors import CitadelleError, DatasetError, Message
 from rag.types import Answer
 from ui.engine import Engine
 
@@ -122,7 +122,9 @@ class Evaluating:
             self.error = error
         except Exception as error:
             logger.exception("The evaluation did not end.")
-            self.error = CitadelleError(f"{type(error).__name__}: {error}")
+            self.error = CitadelleError(
+                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
+            )
         finally:
             self._finished.set()
 
@@ -185,8 +187,11 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(
-            f"The folder {folder} for evaluations cannot be made ({error.strerror or error}); "
-            "name another with the setting 'data'."
+            "The folder {folder} for {purpose} cannot be made ({problem}); name another with "
+            "the setting 'data'.",
+            folder=folder,
+            purpose=Message("evaluations"),
+            problem=error.strerror or str(error),
         ) from error
     return folder
 

@@ -10,7 +10,6 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
@@ -94,7 +93,7 @@ def _choose(engine: Engine, texts: Texts, words: EvaluationTexts) -> None:
     try:
         dataset = _load(files[chosen]) if chosen else _uploaded(words)
     except CitadelleError as error:
-        st.html(notice_html(str(error), "error"))
+        st.html(notice_html(texts.say(error.message), "error"))
     if dataset is not None:
         asked = words.asked.format(
             count=texts.count(len(dataset.items)),
@@ -124,10 +123,10 @@ def _distinct(labels: Mapping[str, str], longer: Callable[[str], str]) -> dict[s
     }
 
 
-def _load(file: Path) -> Dataset:
+def _load(file: Path, name: str = "") -> Dataset:
     from eval.dataset import load_gold
 
-    return load_gold(file)
+    return load_gold(file, name)
 
 
 def _uploaded(words: EvaluationTexts) -> Dataset | None:
@@ -144,13 +143,14 @@ def _uploaded(words: EvaluationTexts) -> Dataset | None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "questions.jsonl"
             path.write_bytes(file.getvalue())
-            dataset = _load(path)
+            # Where it lies for a moment is no use to whoever has the file.
+            return _load(path, name)
     except OSError as error:
-        raise CitadelleError(f"{name}: cannot be read ({error.strerror}).") from error
-    except CitadelleError as error:
-        # Where it lay for a moment is no use to whoever has the file.
-        raise CitadelleError(str(error).replace(str(path), name)) from error
-    return replace(dataset, source={**dataset.source, "name": name})
+        raise CitadelleError(
+            "{file}: cannot be read ({problem}).",
+            file=name,
+            problem=error.strerror or str(error),
+        ) from error
 
 
 def _start(engine: Engine, dataset: Dataset) -> None:
@@ -184,7 +184,7 @@ def _conclude(current: Evaluating, texts: Texts, words: EvaluationTexts) -> None
     elif current.changed:
         st.html(notice_html(words.changed, "warning"))
     elif current.error is not None:
-        st.html(notice_html(words.failed, "error", detail=str(current.error)))
+        st.html(notice_html(words.failed, "error", detail=texts.say(current.error.message)))
     if state.pop("watched", None) is current and current.saved is not None:
         state.shown = str(current.saved)
         state.evaluated = state.get("turned", 0)
@@ -227,7 +227,7 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
         run = _run(shown, _stamp(shown))
         other = _run(compared, _stamp(compared)) if compared else None
     except CitadelleError as error:
-        st.html(notice_html(str(error), "error"))
+        st.html(notice_html(texts.say(error.message), "error"))
         return
     try:
         _draw_figures(run, other, texts, words)

@@ -64,7 +64,7 @@ def recalled_judgement(
     try:
         found = FeedbackStore(folder).find(answer, history)
     except CitadelleError as error:
-        judgement.error = str(error)
+        judgement.error = error.message
         return judgement
     if found is not None:
         judgement.identifier = found.id
@@ -91,7 +91,8 @@ def draw_feedback(number: int, judgement: Judgement, folder: Path, texts: Texts)
             args=(key, judgement, folder, texts),
         )
         if judgement.error:
-            st.html(notice_html(texts.feedback_failed, "error", detail=judgement.error))
+            detail = texts.say(judgement.error)
+            st.html(notice_html(texts.feedback_failed, "error", detail=detail))
         elif judgement.said is not None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.html(help_html(texts.feedback_thanks), width="content")
@@ -187,7 +188,7 @@ def _store(judgement: Judgement, said: Said | None, folder: Path, texts: Texts) 
                 version=__version__,
             )
     except CitadelleError as error:
-        judgement.error = str(error)
+        judgement.error = error.message
         return False
     except Exception:
         # A defect of ours must not take the conversation with it.

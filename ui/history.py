@@ -207,7 +207,7 @@ def _guarded() -> Iterator[None]:
     try:
         yield
     except HistoryError as error:
-        st.session_state.unkept = str(error)
+        st.session_state.unkept = error.message
         st.session_state.unkept_once = False
 
 
@@ -246,7 +246,7 @@ def draw_history_notices(texts: Texts) -> None:
     """Say what became of a conversation that cannot be shown or kept."""
     state = st.session_state
     if "unkept" in state:
-        st.html(notice_html(texts.history_unkept, "warning", detail=state.unkept))
+        st.html(notice_html(texts.history_unkept, "warning", detail=texts.say(state.unkept)))
     if "gone" in state:
         st.html(notice_html(texts.history_gone))
 

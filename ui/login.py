@@ -39,7 +39,7 @@ def let_in(texts: Texts) -> bool:
         _check_secrets()
     except CitadelleError as error:
         # Settings that cannot be read may well have said that strangers stay out.
-        st.html(notice_html(texts.login_impossible, "error", detail=str(error)))
+        st.html(notice_html(texts.login_impossible, "error", detail=texts.say(error.message)))
         return False
     if _logged_in() and is_allowed(st.user, settings.allowed_users):
         return True
@@ -109,17 +109,21 @@ def _check_secrets() -> None:
         given: Mapping[str, Any] = st.secrets.get("auth", {})
     except StreamlitSecretNotFoundError as error:
         raise ConfigurationError(
-            f"The setting 'login' needs a section [auth] in {_SECRETS}, and no such file can be "
-            "read; docs/deploy.md says what stands in it."
+            "The setting 'login' needs a section [auth] in {file}, and no such file can be "
+            "read; docs/deploy.md says what stands in it.",
+            file=_SECRETS,
         ) from error
     missing = [key for key in _KEYS if not given.get(key)]
     if missing:
         raise ConfigurationError(
-            f"The section [auth] in {_SECRETS} lacks {', '.join(missing)}; docs/deploy.md says "
-            "what stands there."
+            "The section [auth] in {file} lacks {missing}; docs/deploy.md says what stands there.",
+            file=_SECRETS,
+            missing=", ".join(missing),
         )
     if len(str(given["cookie_secret"])) < _LEAST_SECRET:
         raise ConfigurationError(
-            f"The cookie_secret in {_SECRETS} is shorter than {_LEAST_SECRET} characters; make "
-            "one with: openssl rand -hex 32."
+            "The cookie_secret in {file} is shorter than {least} characters; make one with: "
+            "openssl rand -hex 32.",
+            file=_SECRETS,
+            least=_LEAST_SECRET,
         )

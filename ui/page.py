@@ -54,7 +54,7 @@ def main() -> None:
         engine.refresh()
     except CitadelleError as error:
         # What was opened before still answers.
-        st.html(notice_html(str(error), "warning"))
+        st.html(notice_html(texts.say(error.message), "warning"))
     draw_history(engine, texts, history)
     draw_history_notices(texts)
     draw = {
@@ -146,7 +146,8 @@ def _opened(texts: Texts) -> Engine | None:
 
 
 def _draw_failure(error: CitadelleError | None, texts: Texts) -> None:
-    st.html(notice_html(texts.open_failed, "error", detail=str(error or "")))
+    detail = texts.say(error.message) if error is not None else ""
+    st.html(notice_html(texts.open_failed, "error", detail=detail))
     # The other errors have their own remedy, which their message gives.
     if isinstance(error, IndexBusy):
         st.html(notice_html(texts.index_busy))

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
-from rag.errors import CitadelleError, IndexBusy, InvalidFilter
+from rag.errors import CitadelleError, InvalidFilter
 from rag.types import Answer
 from rag.writing import notice_in
 from ui.copying import draw_copy
@@ -312,17 +312,19 @@ def _answer(
         documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
         if any(documents[c.doc_id].content_hash != c.content_hash for c in answer.citations):
             # Another visitor took up a new index in between: what is marked must be what is quoted.
-            raise IndexBusy(texts.index_changed)
-        corpus_hash = str(engine.manifest.get("corpus_hash", ""))
-        exchange.documents = documents
-        exchange.hints = engine.hints(answer, filters)
-        if answer.mode != "courtesy":
-            exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
-        exchange.answer = answer
+            exchange.error = texts.index_changed
+        else:
+            corpus_hash = str(engine.manifest.get("corpus_hash", ""))
+            exchange.documents = documents
+            exchange.hints = engine.hints(answer, filters)
+            if answer.mode != "courtesy":
+                exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
+            exchange.answer = answer
     except InvalidFilter:
         exchange.error = texts.filters_none
     except CitadelleError as error:
-        exchange.error = str(error)
+        # Kept as it was said, like the answers.
+        exchange.error = texts.say(error.message)
     except Exception:
         # A defect of ours must not take the conversation with it.
         logger.exception("The question could not be answered.")

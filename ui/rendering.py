@@ -681,7 +681,7 @@ def skipped_html(skipped: Sequence[Skipped], texts: Texts) -> str:
         else texts.skipped_many.format(count=texts.count(len(skipped)))
     )
     lines = "".join(
-        f"<li><code>{escape(item.path)}</code> — {escape(texts.unread(item.reason))}</li>"
+        f"<li><code>{escape(item.path)}</code> — {escape(texts.say(item.reason))}</li>"
         for item in skipped
     )
     return (
@@ -740,7 +740,7 @@ def added_html(added: Sequence[Added], texts: Texts, formats: str, megabytes: in
             if entry.problem:
                 words = problems[entry.problem]
                 words = words.format(
-                    detail=texts.unread(entry.detail), formats=formats, size=megabytes
+                    detail=texts.say(entry.detail), formats=formats, size=megabytes
                 )
                 reason = f" — {escape(words)}"
             lines += f"<li><code>{escape(name)}</code>{reason}</li>"

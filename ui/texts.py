@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from ui.catalogues import InterfaceLanguage, strings
+from ui.catalogues import InterfaceLanguage, strings, translated
 
 __all__ = [
     "EXAMPLES",
@@ -271,19 +271,6 @@ class Texts:
     tags: str
     read: str
     back: str
-    unread_empty: str
-    unread_binary: str
-    unread_pdf: str
-    unread_scan: str
-    unread_locked: str
-    unread_word: str
-    unread_old_word: str
-    unread_no_text: str
-    unread_permission: str
-    unread_link: str
-    unread_folder_link: str
-    unread_format: str
-    unread_large: str
     add_browse: str
     plain_text: str
     skipped_one: str
@@ -303,25 +290,9 @@ class Texts:
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
 
-    def unread(self, reason: str) -> str:
-        """Return why a file was not read, in this language where it has words for it."""
-        known = {
-            "is empty": self.unread_empty,
-            "not text (binary)": self.unread_binary,
-            "is a damaged PDF": self.unread_pdf,
-            "has no text layer: needs OCR": self.unread_scan,
-            "is encrypted: remove its password": self.unread_locked,
-            "is damaged or not a Word document": self.unread_word,
-            "is encrypted or in the old Word format": self.unread_old_word,
-            "has no text": self.unread_no_text,
-            "permission denied": self.unread_permission,
-            "is a broken link": self.unread_link,
-            "is a link to a folder": self.unread_folder_link,
-            "unsupported format": self.unread_format,
-            "is too large": self.unread_large,
-        }
-        # Some go on with a size or a name.
-        return next((words for start, words in known.items() if reason.startswith(start)), reason)
+    def say(self, message: str) -> str:
+        """Return a message of the engine in this language, as it is where there are no words."""
+        return translated(message, self.code)
 
     def format_of(self, name: str) -> str:
         """Return what a person calls the format of a file."""

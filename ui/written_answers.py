@@ -62,7 +62,8 @@ def draw_mode(texts: Texts) -> None:
     """Offer to have the next questions answered by quotes only."""
     state = st.session_state
     if "consent_unkept" in state:
-        st.html(notice_html(texts.consent_unkept, "warning", detail=state.consent_unkept))
+        detail = texts.say(state.consent_unkept)
+        st.html(notice_html(texts.consent_unkept, "warning", detail=detail))
     names = {"written": texts.mode_written, "quoted": texts.mode_quoted}
     # A widget that was out of sight begins anew, with what is in force.
     state.setdefault(_MODE, "quoted" if quotes_only() else "written")
@@ -128,7 +129,7 @@ def _agree(settings: Settings) -> None:
     try:
         keep_consent(settings, own_folder(settings.data))
     except CitadelleError as error:
-        state.consent_unkept = str(error)
+        state.consent_unkept = error.message
 
 
 def _refuse(exchange: Exchange) -> None:
@@ -255,7 +256,7 @@ def _draw_compared(exchange: Exchange, engine: Engine, texts: Texts) -> None:
                 written=False,
             )
         except CitadelleError as error:
-            st.html(notice_html(str(error), "error"))
+            st.html(notice_html(texts.say(error.message), "error"))
             return
     answer = exchange.compared
     documents = unchanged_documents(answer, engine)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -100,12 +100,8 @@ def _beside(target: Path, content: bytes) -> Iterator[Path]:
 def _checked(
     written: Path, gold: Path, identifier: str, documents: Mapping[str, Document]
 ) -> tuple[Finding, ...]:
-    try:
-        dataset = load_gold(written)
-    except DatasetError as error:
-        raise DatasetError(str(error).replace(str(written), str(gold))) from error
-    named = replace(dataset, source={**dataset.source, "name": gold.name})
-    found = [f for f in item_findings(named, documents) if f.item == identifier]
+    dataset = load_gold(written, str(gold))
+    found = [f for f in item_findings(dataset, documents) if f.item == identifier]
     for finding in found:
         if finding.serious:
             raise DatasetError(

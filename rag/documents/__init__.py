@@ -17,10 +17,19 @@ from typing import Literal
 from rag.documents.encoding import decode
 from rag.documents.formats import read_docx, read_html, read_pdf
 from rag.documents.understanding import understand, understand_extract
-from rag.errors import UnreadableDocument
+from rag.errors import Message, UnreadableDocument
 from rag.types import Document, Skipped
 
-__all__ = ["MAX_BYTES", "SUFFIXES", "files", "find_file", "parse", "read", "read_folder"]
+__all__ = [
+    "MAX_BYTES",
+    "SUFFIXES",
+    "files",
+    "find_file",
+    "parse",
+    "read",
+    "read_folder",
+    "unforeseen",
+]
 
 MAX_BYTES = 50 * 1024 * 1024
 
@@ -71,7 +80,7 @@ def read(path: Path, doc_id: str, *, max_bytes: int = MAX_BYTES) -> Document:
     else:
         text = decode(data, str(path))
         if not text.strip("\ufeff \t\r\n\0"):
-            raise UnreadableDocument(str(path), "is empty")
+            raise UnreadableDocument(str(path), Message("is empty"))
         return understand(text, doc_id, kind)
     return understand_extract(extract, doc_id, kind)
 
@@ -91,7 +100,10 @@ def read_folder(
             if problem is not None:
                 yield Skipped(doc_id, problem)
             elif doc_id in seen:
-                yield Skipped(doc_id, f"has the same name as {seen[doc_id]}, which was read first")
+                reason = Message(
+                    "has the same name as {other}, which was read first", other=seen[doc_id]
+                )
+                yield Skipped(doc_id, reason)
             else:
                 result = _read_safely(path, doc_id, max_bytes)
                 if isinstance(result, Document):
@@ -125,6 +137,12 @@ def find_file(paths: Sequence[Path], doc_id: str) -> tuple[Path, Path] | None:
     return found[0] if found else None
 
 
+def unforeseen(error: Exception) -> Message:
+    """Return why a file was not read, where a reader's library failed as nobody foresaw."""
+    kind = type(error).__name__
+    return Message("could not be read ({kind}: {problem})", kind=kind, problem=str(error))
+
+
 def _read_safely(path: Path, doc_id: str, max_bytes: int) -> Document | Skipped:
     try:
         return read(path, doc_id, max_bytes=max_bytes)
@@ -132,7 +150,7 @@ def _read_safely(path: Path, doc_id: str, max_bytes: int) -> Document | Skipped:
         return Skipped(doc_id, error.reason)
     except Exception as error:
         # A corpus of thousands of files must not stop at the one that nobody foresaw.
-        return Skipped(doc_id, f"could not be read ({type(error).__name__}: {error})")
+        return Skipped(doc_id, unforeseen(error))
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str, str | None]]:
@@ -140,7 +158,8 @@ def _walk(root: Path) -> Iterator[tuple[Path, str, str | None]]:
     if not root.is_dir():
         problem = None if root.suffix.lower() in SUFFIXES else _unsupported(root)
         if not root.exists():
-            problem = "is a broken link" if root.is_symlink() else "does not exist"
+            broken = root.is_symlink()
+            problem = Message("is a broken link") if broken else Message("does not exist")
         yield root, _identifier(Path(root.name)), problem
         return
     found: list[tuple[str, Path, str | None]] = []
@@ -156,14 +175,15 @@ def _walk(root: Path) -> Iterator[tuple[Path, str, str | None]]:
             path = Path(folder, name)
             if path.is_symlink():
                 # Followed, a link to a parent folder would never end.
-                found.append((_identifier(path.relative_to(root)), path, "is a link to a folder"))
+                reason = Message("is a link to a folder")
+                found.append((_identifier(path.relative_to(root)), path, reason))
         for name in files:
             path = Path(folder, name)
             if not _is_hidden(name) and path.suffix.lower() not in _ATTACHMENTS:
                 problem = None if path.suffix.lower() in SUFFIXES else _unsupported(path)
                 found.append((_identifier(path.relative_to(root)), path, problem))
-    for doc_id, path, problem in sorted(found, key=lambda entry: entry[0]):
-        yield path, doc_id, problem
+    for doc_id, path, wrong in sorted(found, key=lambda entry: entry[0]):
+        yield path, doc_id, wrong
 
 
 def _is_hidden(name: str) -> bool:
@@ -180,32 +200,37 @@ def _load(path: Path, max_bytes: int) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UnreadableDocument(str(path), "is a folder")
+            raise UnreadableDocument(str(path), Message("is a folder"))
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableDocument(str(path), "is not a regular file")
+            raise UnreadableDocument(str(path), Message("is not a regular file"))
         if status.st_size > max_bytes:
             size, limit = status.st_size / 2**20, max_bytes / 2**20
-            reason = f"is too large: {size:.1f} MB, the limit is {limit:.1f} MB"
+            reason = Message(
+                "is too large: {size:.1f} MB, the limit is {limit:.1f} MB", size=size, limit=limit
+            )
             raise UnreadableDocument(str(path), reason)
         data = path.read_bytes()
     except OSError as error:
         broken = path.is_symlink() and error.errno == errno.ENOENT
-        reason = "is a broken link" if broken else _explain(error)
-        raise UnreadableDocument(str(path), reason) from error
+        why = Message("is a broken link") if broken else _explain(error)
+        raise UnreadableDocument(str(path), why) from error
     if not data:
-        raise UnreadableDocument(str(path), "is empty")
+        raise UnreadableDocument(str(path), Message("is empty"))
     return data
 
 
 def _explain(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return "permission denied"
+        return Message("permission denied")
     if isinstance(error, FileNotFoundError):
-        return "does not exist"
+        return Message("does not exist")
     return (error.strerror or str(error)).lower()
 
 
-def _unsupported(path: Path) -> str:
+def _unsupported(path: Path) -> Message:
     known = ", ".join(SUFFIXES)
-    what = f"unsupported format {path.suffix}" if path.suffix else "no file suffix"
-    return f"{what} (supported: {known})"
+    if not path.suffix:
+        return Message("no file suffix (supported: {known})", known=known)
+    return Message(
+        "unsupported format {suffix} (supported: {known})", suffix=path.suffix, known=known
+    )

@@ -17,7 +17,7 @@ from functools import lru_cache
 import ftfy
 from ftfy.fixes import fix_c1_controls
 
-from rag.errors import UnreadableDocument
+from rag.errors import Message, UnreadableDocument
 
 __all__ = ["canonical", "decode", "repair"]
 
@@ -47,12 +47,12 @@ def decode(data: bytes, path: str) -> str:
     for an empty or binary file.
     """
     if not data:
-        raise UnreadableDocument(path, "is empty")
+        raise UnreadableDocument(path, Message("is empty"))
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return data.decode(name, errors="replace")
     if _is_binary(data):
-        raise UnreadableDocument(path, "not text (binary)")
+        raise UnreadableDocument(path, Message("not text (binary)"))
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from typing import Any
 from rag.documents.encoding import canonical, decode
 from rag.documents.understanding import Extract
 from rag.documents.web import extract_page
-from rag.errors import UnreadableDocument
+from rag.errors import Message, UnreadableDocument
 
 __all__ = ["read_docx", "read_html", "read_pdf"]
 
@@ -34,7 +34,7 @@ def read_html(data: bytes, path: str) -> Extract:
     """Extract a page. Raises `UnreadableDocument` when it holds no text."""
     page = extract_page(canonical(_decode_html(data, path)))
     if not page.text:
-        raise UnreadableDocument(path, "has no text in the page")
+        raise UnreadableDocument(path, Message("has no text in the page"))
     properties = {"lang": page.language} if page.language else {}
     return Extract(page.text, page.drafts, page.title, page.language, properties)
 
@@ -62,16 +62,21 @@ def _decode_html(data: bytes, path: str) -> str:
 def read_docx(data: bytes, path: str) -> Extract:
     """Extract a Word document. Raises `UnreadableDocument` when it is damaged or empty."""
     if data.startswith(_OLE_SIGNATURE):
-        reason = "is encrypted or in the old Word format: save it as .docx without a password"
+        reason = Message(
+            "is encrypted or in the old Word format: save it as .docx without a password"
+        )
         raise UnreadableDocument(path, reason)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise UnreadableDocument(path, "is damaged or not a Word document") from error
+        raise UnreadableDocument(path, Message("is damaged or not a Word document")) from error
     if size > _LARGEST_EXPANSION:
         limit = _LARGEST_EXPANSION // 2**20
-        raise UnreadableDocument(path, f"expands to {size // 2**20} MB, the limit is {limit} MB")
+        reason = Message(
+            "expands to {size} MB, the limit is {limit} MB", size=size // 2**20, limit=limit
+        )
+        raise UnreadableDocument(path, reason)
     import mammoth
 
     try:
@@ -82,10 +87,10 @@ def read_docx(data: bytes, path: str) -> Extract:
         ).value
     except Exception as error:
         # mammoth raises whatever the malformed part makes Python raise.
-        raise UnreadableDocument(path, "is damaged or not a Word document") from error
+        raise UnreadableDocument(path, Message("is damaged or not a Word document")) from error
     page = extract_page(f"<html><body>{html}</body></html>")
     if not page.text:
-        raise UnreadableDocument(path, "has no text")
+        raise UnreadableDocument(path, Message("has no text"))
     return Extract(page.text, page.drafts)
 
 
@@ -130,18 +135,20 @@ def read_pdf(data: bytes, path: str) -> Extract:
             document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
             encrypted = getattr(error, "err_code", None) == _PDF_PASSWORD_ERROR
-            reason = "is encrypted: remove its password" if encrypted else "is a damaged PDF"
+            reason = Message("is encrypted: remove its password")
+            if not encrypted:
+                reason = Message("is a damaged PDF")
             raise UnreadableDocument(path, reason) from error
         try:
             pages = [_page_lines(document[number]) for number in range(len(document))]
             title = document.get_metadata_value("Title") or ""
         except pypdfium2.PdfiumError as error:
-            raise UnreadableDocument(path, "is a damaged PDF") from error
+            raise UnreadableDocument(path, Message("is a damaged PDF")) from error
         finally:
             document.close()
     text = canonical(_join_pages(pages))
     if not text.strip():
-        raise UnreadableDocument(path, "has no text layer: needs OCR")
+        raise UnreadableDocument(path, Message("has no text layer: needs OCR"))
     title = " ".join(canonical(title).split())
     return Extract(text, title="" if _JUNK_TITLE.search(title) else title)
 

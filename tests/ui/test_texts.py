@@ -47,8 +47,10 @@ def test_catalogues_are_translated_from_the_same_english(language: InterfaceLang
         messages = [message for message in read_po(file) if message.id]
     english = catalogue("en")
     for message in messages:
-        assert message.context and message.string and not message.fuzzy, message.id
-        assert message.id == english[message.context], message.context
+        assert message.string and not message.fuzzy, message.id
+        # What the engine says has no name: its English stands in the code.
+        if message.context:
+            assert message.id == english[message.context], message.context
 
 
 @pytest.mark.parametrize("records", RECORDS)

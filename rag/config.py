@@ -55,6 +55,13 @@ _FORMS = {
     ),
 }
 
+# What a value is not, by the type of pydantic's error.
+_UNREAD: dict[str, str] = {
+    "bool_parsing": Message("input should be a valid boolean, unable to interpret input"),
+    "float_parsing": Message("input should be a valid number, unable to parse string as a number"),
+    "int_parsing": Message("input should be a valid integer, unable to parse string as an integer"),
+    "string_too_short": Message("string should have at least 1 character"),
+}
 
 # In a variable they stand one after the other, with commas between them.
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -331,16 +338,20 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _wrong(problem: ErrorDetails) -> str:
-    """Return what is wrong with a value, in words that other languages have too."""
+    """Return what is wrong with a value, in words that other languages have where they can."""
     kind, context = problem["type"], problem.get("ctx", {})
     if isinstance(said := getattr(context.get("error"), "args", (None,))[0], Message):
         return Message("value error, {wrong}", wrong=said)
     if kind == "greater_than_equal":
-        return Message("input should be greater than or equal to {bound}", bound=context["ge"])
+        return Message(
+            "input should be greater than or equal to {bound}", bound=f"{context['ge']:g}"
+        )
     if kind == "greater_than":
-        return Message("input should be greater than {bound}", bound=context["gt"])
+        # Written as in a file of settings, whatever the language.
+        return Message("input should be greater than {bound}", bound=f"{context['gt']:g}")
     if kind == "less_than_equal":
-        return Message("input should be less than or equal to {bound}", bound=context["le"])
+        return Message("input should be less than or equal to {bound}", bound=f"{context['le']:g}")
     if kind == "literal_error":
-        return Message("input should be {expected}", expected=context["expected"].lower())
-    return problem["msg"].lower()
+        others, _, last = context["expected"].lower().rpartition(" or ")
+        return Message("input should be {others} or {last}", others=others, last=last)
+    return _UNREAD.get(kind, problem["msg"].lower())

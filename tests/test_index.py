@@ -13,10 +13,19 @@ import pytest
 from filelock import FileLock
 
 from rag.config import Settings
-from rag.errors import CitadelleError, IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
+from rag.errors import (
+    CitadelleError,
+    IndexBusy,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    Message,
+    NothingToIndex,
+)
 from rag.generations import current_generation, damage, read_manifest, writer_of, writing
 from rag.index import Index
 from rag.indexing import build_index, is_stale
+from rag.types import Skipped
 from tests.conftest import ToyEncoder, cosine
 
 
@@ -74,10 +83,45 @@ def test_unreadable_files_are_skipped_and_remembered(
 ) -> None:
     (folder / "vide.md").write_text("")
     (folder / "image.md").write_bytes(bytes(range(256)) * 8)
+    (folder / "plan.dwg").write_bytes(b"plan")
     report = build(settings, toy)
-    assert {Path(entry.path).name for entry in report.skipped} == {"vide.md", "image.md"}
-    assert Index.open(settings, toy).skipped == report.skipped
+    names = {Path(entry.path).name for entry in report.skipped}
+    assert names == {"vide.md", "image.md", "plan.dwg"}
     assert len(report.added) == 2
+    kept = Index.open(settings, toy).skipped
+    assert kept == report.skipped
+    # Also what another language is made from.
+    for before, after in zip(report.skipped, kept, strict=True):
+        assert isinstance(before.reason, Message) and isinstance(after.reason, Message)
+        assert before.reason.template == after.reason.template
+        assert before.reason.values == after.reason.values
+    # What is kept of a reason does not make the index look changed.
+    live = current_generation(settings.index)
+    build(settings, toy)
+    assert current_generation(settings.index) == live
+
+
+def test_an_index_that_kept_reasons_in_english_alone_is_read(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    (folder / "vide.md").write_text("")
+    build(settings, toy)
+    live = current_generation(settings.index)
+    assert live is not None
+    manifest = read_manifest(live)
+    manifest["skipped"] = [{"path": "vide.md", "reason": "is empty"}]
+    (live / "manifest.json").write_text(json.dumps(manifest))
+    assert Index.open(settings, toy).skipped == (Skipped("vide.md", "is empty"),)
+
+
+def test_no_readable_document_says_why_for_each(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    for file in folder.iterdir():
+        file.write_text("")
+    with pytest.raises(NothingToIndex) as raised:
+        build(settings, toy)
+    assert f"{folder}. bureau.md: is empty. projet.md: is empty. Put .docx, " in str(raised.value)
 
 
 def test_no_readable_document_is_an_error_that_keeps_the_old_index(

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from rag import library as files
-from rag.errors import IndexBusy, NothingToIndex
+from rag.errors import IndexBusy, Message, NothingToIndex
 from rag.library import Library, Upload
 from rag.types import Skipped
 from tests.ui.conftest import HOSTILE, FakeEngine, SlowEngine, Start, document, read, shown
@@ -60,7 +60,7 @@ def many() -> FakeEngine:
 
 
 def test_documents_are_listed_and_read(start: Start) -> None:
-    engine = FakeEngine(skipped=(Skipped("vide.pdf", "has no text layer: needs OCR"),))
+    engine = FakeEngine(skipped=(Skipped("vide.pdf", Message("has no text layer: needs OCR")),))
     page = opened(start, engine)
     markup = shown(page)
     for expected in ("note.md", "français", "2 passages", "Le vieux fort", "fortifications"):
@@ -201,6 +201,18 @@ def test_files_are_added_and_reported(start: Start) -> None:
     assert "Ajoutés" not in shown(page)
 
 
+def test_a_refused_file_is_said_in_the_language_of_the_page(start: Start) -> None:
+    page = opened(start, FakeEngine())
+    page.button_group(key="language").set_value("nl").run()
+    choose(page, ("leeg.md", b""), ("plan.pdf", b"%PDF-odd"), ("oud.docx", b"\xd0\xcf\x11\xe0"))
+    page.button(key="add-start").click().run()
+    settled(page)
+    text, _ = read(shown(page))
+    assert "leeg.md — is leeg" in text
+    assert "plan.pdf — is een beschadigde pdf" in text
+    assert "oud.docx — is beveiligd of in het oude Word-formaat: bewaar het als .docx" in text
+
+
 def test_a_taken_name_is_asked_about(start: Start) -> None:
     engine = FakeEngine()
     engine.library.add([Upload("fort.md", NOTE)])
@@ -232,7 +244,7 @@ def test_a_folder_that_cannot_be_written_is_said(
         patch.setattr(files, "_write", refuse)
         page.button(key="add-start").click().run()
         settled(page)
-    assert FRENCH.change_failed in shown(page) and "cannot be written" in shown(page)
+    assert FRENCH.change_failed in shown(page) and "en écriture (accès refusé)" in shown(page)
 
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     page.run()
@@ -277,7 +289,7 @@ def test_the_only_document_stays(start: Start) -> None:
     page.button(key="remove-note.md").click().run()
     page.button(key="remove-yes").click().run()
     settled(page)
-    assert "is the only document" in shown(page)
+    assert "note.md est le seul document" in shown(page)
     assert (engine.settings.corpus / "note.md").exists()
 
 

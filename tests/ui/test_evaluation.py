@@ -292,12 +292,12 @@ def test_what_has_the_same_label_is_told_apart(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (GOLD + "{broken\n", "line 3"),
-        (GOLD.replace('"lang": "fr"', '"lang": "de"', 1), "line 1"),
-        (GOLD.replace('"f2"', '"f1"'), "line 2"),
-        ("\n", "there is no question in it"),
-        ("", "there is no question in it"),
-        (HOSTILE, "line 1"),
+        (GOLD + "{broken\n", "ligne 3"),
+        (GOLD.replace('"lang": "fr"', '"lang": "de"', 1), "ligne 1"),
+        (GOLD.replace('"f2"', '"f1"'), "ligne 2"),
+        ("\n", "il ne contient aucune question"),
+        ("", "il ne contient aucune question"),
+        (HOSTILE, "ligne 1"),
     ],
 )
 def test_a_broken_file_is_said_with_its_line(
@@ -320,7 +320,7 @@ def test_a_file_of_ones_own_is_read_or_refused(start: Start, data: Path) -> None
     upload.set_value(("../mine.jsonl", (GOLD + "{broken").encode(), "")).run()
     markup = shown(page)
     # The name that the file has for its owner, and not where it lay for a moment.
-    assert "<div>mine.jsonl, line 3: not valid JSON" in markup
+    assert "<div>mine.jsonl, ligne 3\u00a0: JSON non valide" in markup
     assert page.button(key="start").disabled
     page.file_uploader(key="upload").set_value(("../mine.jsonl", GOLD.encode(), "")).run()
     assert "cit-notice-error" not in shown(page)
@@ -337,7 +337,7 @@ def test_a_document_that_is_not_there_ends_the_evaluation_in_a_sentence(
     (data / "lost.jsonl").write_text(GOLD.replace('"note"', '"phare"'), encoding="utf-8")
     page = evaluated(choose(opened(start), data, "lost.jsonl"))
     markup = shown(page)
-    assert FR.failed in markup and "Item f1 on line 1: No document of the corpus" in markup
+    assert FR.failed in markup and "Question f1, ligne 1\u00a0: Aucun document du corpus" in markup
     assert not page.metric and FR.none_yet in markup
 
 
@@ -357,9 +357,9 @@ def test_a_question_that_fails_is_counted_and_the_others_are_asked(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "not a run file"),
-        ('{"format": 1, "measures": {}}', "another version"),
-        ("[]", "not a run file"),
+        ("{", "ce n’est pas un fichier d’évaluation"),
+        ('{"format": 1, "measures": {}}', "une autre version"),
+        ("[]", "ce n’est pas un fichier d’évaluation"),
     ],
 )
 def test_a_run_that_cannot_be_read_is_said(
@@ -389,7 +389,7 @@ def test_hostile_names_and_questions_stay_text(start: Start, data: Path) -> None
     hostile = json.dumps(HOSTILE)[1:-1]
     (data / name).write_text(GOLD.replace("Quel temps fait-il ?", hostile) + "{", encoding="utf-8")
     page = choose(opened(start), data, name)
-    assert "&lt;b&gt;:red[x]$y$.jsonl, line 3" in shown(page)
+    assert "&lt;b&gt;:red[x]$y$.jsonl, ligne 3" in shown(page)
     (data / name).write_text(GOLD.replace("Quel temps fait-il ?", hostile), encoding="utf-8")
     evaluated(page.run())
     report = embedded(page)

@@ -450,7 +450,9 @@ def test_a_damaged_file_is_said_once_and_the_page_goes_on(start: Start, tmp_path
     broken.write_bytes(b"no database" * 100)
     page = start(FakeEngine())
     markup = shown(page)
-    assert FR.history_unkept in markup and "set aside as conversations-damaged-" in markup
+    assert (
+        FR.history_unkept in markup and "mis de côté sous le nom conversations-damaged-" in markup
+    )
     (aside,) = broken.parent.glob("conversations-damaged-*")
     assert aside.read_bytes() == b"no database" * 100
     ask(page)

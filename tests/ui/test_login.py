@@ -97,10 +97,13 @@ def test_who_is_not_on_the_list_sees_nothing_and_can_leave(
 @pytest.mark.parametrize(
     ("secrets", "said"),
     [
-        (None, "no such file can be read"),
-        ({}, "lacks redirect_uri, cookie_secret, client_id, client_secret, server_metadata_url"),
-        (SECRETS | {"client_id": ""}, "lacks client_id;"),
-        (SECRETS | {"cookie_secret": "xxx"}, "shorter than 32 characters"),
+        (None, "ce fichier ne peut pas être lu"),
+        (
+            {},
+            "manque redirect_uri, cookie_secret, client_id, client_secret, server_metadata_url",
+        ),
+        (SECRETS | {"client_id": ""}, "manque client_id dans"),
+        (SECRETS | {"cookie_secret": "xxx"}, "moins de 32 caractères"),
     ],
 )
 def test_secrets_that_are_missing_are_named(

@@ -13,7 +13,8 @@ import pytest
 
 from eval.experiment import QuoteError
 from rag import errors
-from rag.errors import CitadelleError, IndexDamaged, Message, UnreadableDocument
+from rag.config import load_settings
+from rag.errors import CitadelleError, ConfigurationError, IndexDamaged, Message, UnreadableDocument
 from tests.conftest import ROOT
 from ui.catalogues import InterfaceLanguage, messages, translated
 
@@ -182,3 +183,13 @@ def test_numbers_are_written_as_the_language_does() -> None:
 def test_a_copy_of_a_message_still_knows_its_template() -> None:
     once = copy.deepcopy(Message("{file} is missing", file="a"))
     assert (once, translated(once, "nl")) == ("a is missing", "a ontbreekt")
+
+
+def test_what_is_wrong_with_a_setting_is_said_in_french() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(language="de")
+    assert translated(raised.value.message, "fr") == (
+        "Réglage «\u00a0language\u00a0» (donné en argument, par CITADELLE_LANGUAGE ou dans "
+        "citadelle.toml)\u00a0: les valeurs admises sont 'auto', 'fr', 'en' et 'nl'\u202f; "
+        "valeur reçue\u00a0: 'de'."
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import threading
+from html import escape
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
-from rag.errors import IndexMissing, NothingToIndex
+from rag.errors import IndexDamaged, IndexMissing, NothingToIndex
+from rag.generations import read_manifest
 from tests.conftest import ROOT
 from tests.ui.conftest import FakeEngine, Start, shown
 from ui.engine import ProgressCallback
@@ -19,7 +22,7 @@ from ui.texts import TEXTS
 
 def test_a_failure_that_nobody_foresaw_is_named_and_can_be_retried(start: Start) -> None:
     page = start(ValueError("odd"))
-    assert "ValueError: odd" in shown(page)
+    assert "ValueError\u00a0: odd" in shown(page)
     assert "Traceback" not in shown(page)
     st.cache_resource.clear()
     assert start(FakeEngine()).chat_input
@@ -43,6 +46,18 @@ def test_failure_to_open_says_what_to_do_and_can_be_retried(
     st.cache_resource.clear()
     page = start(FakeEngine())
     assert page.chat_input
+
+
+def test_a_damaged_index_is_said_in_the_language_of_the_page(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged) as raised:
+        read_manifest(tmp_path / "20261122T000000000000Z")
+    page = start(raised.value)
+    assert f"Le manifeste de l’index dans {tmp_path} ne peut pas être lu." in shown(page)
+    assert "Lancez «\u00a0citadelle index\u00a0» pour le reconstruire." in shown(page)
+    page.button_group(key="language").set_value("nl").run()
+    assert f"Het manifest van de index in {tmp_path} kan niet worden gelezen." in shown(page)
+    page.button_group(key="language").set_value("en").run()
+    assert escape(str(raised.value)) in shown(page)
 
 
 def test_opening_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

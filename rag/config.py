@@ -342,12 +342,12 @@ def _wrong(problem: ErrorDetails) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if isinstance(said := getattr(context.get("error"), "args", (None,))[0], Message):
         return Message("value error, {wrong}", wrong=said)
+    # A bound is text: it is written as in a file of settings, whatever the language.
     if kind == "greater_than_equal":
         return Message(
             "input should be greater than or equal to {bound}", bound=f"{context['ge']:g}"
         )
     if kind == "greater_than":
-        # Written as in a file of settings, whatever the language.
         return Message("input should be greater than {bound}", bound=f"{context['gt']:g}")
     if kind == "less_than_equal":
         return Message("input should be less than or equal to {bound}", bound=f"{context['le']:g}")

@@ -345,12 +345,14 @@ def _wrong(problem: ErrorDetails) -> str:
     # A bound is text: it is written as in a file of settings, whatever the language.
     if kind == "greater_than_equal":
         return Message(
-            "input should be greater than or equal to {bound}", bound=f"{context['ge']:g}"
+            "input should be greater than or equal to {bound}", bound=f"{context['ge']:.15g}"
         )
     if kind == "greater_than":
-        return Message("input should be greater than {bound}", bound=f"{context['gt']:g}")
+        return Message("input should be greater than {bound}", bound=f"{context['gt']:.15g}")
     if kind == "less_than_equal":
-        return Message("input should be less than or equal to {bound}", bound=f"{context['le']:g}")
+        return Message(
+            "input should be less than or equal to {bound}", bound=f"{context['le']:.15g}"
+        )
     if kind == "literal_error":
         others, _, last = context["expected"].lower().rpartition(" or ")
         return Message("input should be {others} or {last}", others=others, last=last)

@@ -113,7 +113,7 @@ _PIECES = re.compile(r"\w+(?:-\w+)*|\s+|[^\w\s]")
 # or a plural or a month follows.
 _NOT_NUMBERS = re.compile(
     r"\b(?:[A-Z]{2,}"
-    r"|[Ss]ept(?=\.? \d{4}\b)|(?<=\d )sept(?=\.)"
+    r"|[Ss]ept(?=\.? \d{4}\b)|(?<=\d )sept(?!\w)"
     r"|[Tt]en(?= (?:minste|opzichte|aanzien|behoeve|gevolge|slotte|eerste|tweede|derde|gunste"
     r"|laste|koste|hoogste|dele|nadele|tijde|einde|onrechte|noorden|zuiden|oosten|westen)\b)"
     r"|(?<=\ble )tien|(?<=\d )cent"

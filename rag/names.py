@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Set
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from babel import Locale
@@ -45,6 +45,9 @@ _SHORT_BEGINNING = 3
 _NEARLY_ALIKE = 0.6
 _FEWEST_ALIKE = 5
 _FEWEST_LETTERS = 2
+# Texts whose words are kept, and pairs of words that were compared.
+_KEPT = 64
+_PAIRS_KEPT = 1 << 16
 # A capital that does not open the sentence, and what is written in capitals anywhere.
 _NAME = re.compile(
     r"""(?:(?<=[^.?!:\s] )|(?<=['’"“«(\[-])|(?<=«\u00a0))[A-ZÀ-Ý][\w.-]*|\b[A-Z]{2}[\w.-]*"""
@@ -61,9 +64,7 @@ def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
     A country counts as named in any of the three languages, a name as there when a word of
     the texts begins or is written like it: "European" for « européenne ».
     """
-    known = set(surface_tokens(" ".join(texts)))
-    known.update(_countries_in(" ".join(texts)))
-    known |= {other for group in _ACRONYMS if known & set(group) for other in group}
+    known = _known(" ".join(texts))
     acronyms, names, missing = [], 0, 0
     for name in _names(statement):
         tokens = surface_tokens(name)
@@ -76,6 +77,14 @@ def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
             names += 1
             missing += not there
     return tuple(acronyms), missing / max(names, 1)
+
+
+@lru_cache(_KEPT)
+def _known(text: str) -> Set[str]:
+    """Return the words of a text, with what its countries and bodies are called elsewhere."""
+    known = set(surface_tokens(text))
+    known.update(_countries_in(text))
+    return known | {other for group in _ACRONYMS if known & set(group) for other in group}
 
 
 def turned_round(statement: str, sentence: str) -> bool:
@@ -119,14 +128,18 @@ def _among(token: str, known: Set[str]) -> bool:
     return any(_alike(token, other) for other in known)
 
 
-@cache
+@lru_cache(_PAIRS_KEPT)
 def _alike(one: str, other: str) -> bool:
     if min(len(one), len(other)) < _FEWEST_ALIKE:
         return False
-    ratio = SequenceMatcher(None, one, other).ratio()
-    begins = one[:_SAME_BEGINNING] == other[:_SAME_BEGINNING]
-    nearly = one[:_SHORT_BEGINNING] == other[:_SHORT_BEGINNING] and ratio >= _NEARLY_ALIKE
-    return begins or nearly or ratio >= _ALIKE
+    if one[:_SAME_BEGINNING] == other[:_SAME_BEGINNING]:
+        return True
+    begins = one[:_SHORT_BEGINNING] == other[:_SHORT_BEGINNING]
+    least = _NEARLY_ALIKE if begins else _ALIKE
+    matcher = SequenceMatcher(None, one, other)
+    # The first two are upper bounds, and take a small part of the time.
+    ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return all(ratio() >= least for ratio in ratios)
 
 
 @cache
@@ -149,6 +162,12 @@ def _territories() -> tuple[tuple[str, frozenset[str]], ...]:
 
 def _countries_in(text: str) -> Iterator[str]:
     folded = f" {' '.join(surface_tokens(text))} "
-    for name, words in _territories():
-        if f" {' '.join(surface_tokens(name))} " in folded:
+    for name, words in _spoken_territories():
+        if name in folded:
             yield from words
+
+
+@cache
+def _spoken_territories() -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return each name of a country as its words stand between others."""
+    return tuple((f" {' '.join(surface_tokens(name))} ", words) for name, words in _territories())

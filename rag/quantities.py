@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import takewhile
 from typing import Literal
 
@@ -194,13 +194,20 @@ _DUTCH_TEN = frozenset(
     ]
 )
 _MOST_JOINED = 5
+# Texts whose quantities are kept: a passage is compared with every sentence of an answer.
+_KEPT = 256
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " "})
 
 
 def quantities(text: str) -> list[Quantity]:
     """Return the numbers, months and days of the week in a text, in order."""
+    return list(_quantities(text))
+
+
+@lru_cache(_KEPT)
+def _quantities(text: str) -> tuple[Quantity, ...]:
     tokens = [match.group() for match in _TOKEN.finditer(fold(text.translate(_SPACES)))]
-    return list(_read(tokens))
+    return tuple(_read(tokens))
 
 
 def missing(statement: str, *texts: str) -> tuple[Quantity, ...]:
@@ -306,7 +313,7 @@ def _split(word: str) -> list[str]:
     return [word] if word in _WORDS or word in _MULTIPLIER_WORDS else list(_joined(word))
 
 
-@cache
+@lru_cache(1 << 14)
 def _joined(word: str) -> tuple[str, ...]:
     """Return the parts of a number written as one word: "vingt-trois", "drieentwintig"."""
     if "-" in word:

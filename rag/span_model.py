@@ -177,9 +177,13 @@ class PassageScores:
 
 
 class SpanReader(Protocol):
-    """What reading needs of a network: the scores of some passages for a question."""
+    """What reading needs of a network: the scores of some passages for a question.
+
+    No relevance is above `highest_relevance`, whatever is read.
+    """
 
     name: str
+    highest_relevance: float
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
         """Score each passage, given as the line above it and its body."""
@@ -222,6 +226,7 @@ class SpanModel:
             name: tensors[name].float().to(device)
             for name in ("span.weight", "span.bias", "relevance.weight", "relevance.bias")
         }
+        self.highest_relevance = _highest_relevance(self._heads, self._layers[-1].output.LayerNorm)
         # A copy: the encoder sets truncation and padding on its own, from other threads.
         self._pairs = PairEncoder(copy.deepcopy(tokenizer))
 
@@ -314,6 +319,21 @@ def apply_heads(
     return span, (pooled @ heads["relevance.weight"].T + heads["relevance.bias"])[:, 0]
 
 
+def _highest_relevance(heads: Mapping[str, torch.Tensor], norm: Any) -> float:
+    """Return what the relevance of a pair cannot exceed.
+
+    The last norm leaves states `gain * x + bias`, where the numbers of x sum to 0 and their
+    squares to the dimension; so does the mean of some of them, or to less.
+    """
+    gain, bias = norm.weight.float(), norm.bias.float()
+    highest = heads["relevance.bias"].sum()
+    for weight in heads["relevance.weight"][0].split(len(gain)):
+        slope = weight * gain
+        highest += math.sqrt(len(gain)) * (slope - slope.mean()).norm() + weight @ bias
+    # Numbers of 16 bits are rounded by less than a hundredth.
+    return float(highest) + 0.01 * abs(float(highest))
+
+
 def _scores(logits: Floats, pair: Pair, relevance: float) -> PassageScores:
     """Return the scores of a window from its logits (1 + tokens, 2), "no answer" first."""
     top = logits.max(axis=0)
@@ -353,6 +373,7 @@ class NamedSpanModel:
         # A fast tokenizer sets truncation and padding on itself: one call at a time.
         self._tokenizing = threading.Lock()
         self.name = name
+        self.highest_relevance = math.inf
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
         """Score each passage, given as the line above it and its body."""

@@ -17,9 +17,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.config import Settings
 from rag.encoder import Encoder, TokenVectors, Vectors
@@ -63,6 +65,8 @@ _MAY = re.compile(
     r"kan|kunnen|mag|mogen|mogelijk|facultatief|toegestaan|toegelaten)\b"
 )
 _PASSIVE = re.compile(r"\b(?:par|by|door)\b")
+# Statements, and passages, whose token vectors are kept: those of an answer, half a megabyte each.
+_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,38 @@ class Verifier(Protocol):
         """Check a statement against passages, each the line above it and its body."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A statement as it is compared: its unit token vectors, and how much each counts.
+
+    `heavy` are the tokens of which the three weakest are looked at.
+    """
+
+    vectors: Vectors
+    weights: Vectors
+    heavy: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A passage as it is compared: its unit token vectors, and which are of which sentence."""
+
+    vectors: Vectors
+    sentences: tuple[tuple[str, NDArray[np.bool_]], ...]
+
+
 class SignalVerifier:
-    """Support a statement when nothing in it is missing from the passages."""
+    """Support a statement when nothing in it is missing from the passages.
+
+    Safe to share between threads. A statement is checked against several passages, and a
+    passage by several statements: what the encoder says of either is kept for a while.
+    """
 
     def __init__(self, encoder: Encoder, reader: SpanReader | None) -> None:
         self._encoder = encoder
         self._reader = reader
+        self._said = lru_cache(_KEPT)(self._read_statement)
+        self._source = lru_cache(_KEPT)(self._read_passage)
 
     def verify(
         self, statement: str, passages: Sequence[tuple[str, str]], *, question: str = ""
@@ -101,55 +131,63 @@ class SignalVerifier:
         if not passages or not content_words(statement, language):
             return Support(False, 0.0, ("meaning",))
         reasons = _refusals(statement, [*(f"{h} {b}" for h, b in passages), question])
+        reasons = reasons or _contradicted_by_all(statement, passages)
         if reasons:
             return Support(False, 0.0, reasons)
         weakest, best = self._weakest(statement, language, passages)
-        if _denies(statement) != _denies(best):
-            return Support(False, 0.0, ("negation",))
-        if _modality(statement) != _modality(best):
-            return Support(False, 0.0, ("modality",))
-        # What one language says actively another says passively, and then the order turns.
-        same_voice = bool(_PASSIVE.search(fold(statement))) == bool(_PASSIVE.search(fold(best)))
-        if same_voice and turned_round(statement, best):
-            return Support(False, 0.0, ("role",))
+        contradiction = _contradiction(statement, best)
+        if contradiction is not None:
+            return Support(False, 0.0, (contradiction,))
         if _word_for_word(statement, language, best, passages):
             return Support(True, 1.0)
-        relevance = 0.0
+        logit = _INTERCEPT + _WEAKEST * weakest + _FOREIGN * (language != "fr")
         if self._reader is not None:
-            relevance = max(scores.relevance for scores in self._reader.read(statement, passages))
-        logit = (
-            _INTERCEPT + _WEAKEST * weakest + _RELEVANCE * relevance + _FOREIGN * (language != "fr")
-        )
-        score = 1 / (1 + math.exp(-logit))
+            highest = _sigmoid(logit + _RELEVANCE * self._reader.highest_relevance)
+            if highest <= _THRESHOLD:
+                # Whatever the reader says: most of the time goes into asking it.
+                return Support(False, highest, ("meaning",))
+            read = self._reader.read(statement, passages)
+            logit += _RELEVANCE * max(scores.relevance for scores in read)
+        score = _sigmoid(logit)
         return Support(True, score) if score > _THRESHOLD else Support(False, score, ("meaning",))
 
     def _weakest(
         self, statement: str, language: Language, passages: Sequence[tuple[str, str]]
     ) -> tuple[float, str]:
         """Return the mean cosine of the three weakest words, and the sentence they are near to."""
+        said = self._said(statement, language)
+        nearest, weakest, best = -math.inf, 0.0, ""
+        for head, body in passages:
+            source = self._source(head, body)
+            cosines = said.vectors @ source.vectors.T
+            for sentence, inside in source.sentences:
+                near = cosines[:, inside].max(axis=1)
+                mean = float(near @ said.weights / said.weights.sum())
+                if mean > nearest:
+                    nearest, best = mean, sentence
+                    weakest = float(np.sort(near[said.heavy])[:_WEAK_WORDS].mean())
+        return weakest, best
+
+    def _read_statement(self, statement: str, language: Language) -> _Said:
         (said,) = self._encoder.token_vectors([statement], query=True)
         weights = token_weights(statement, language, said)
         heavy = weights > np.quantile(weights, _LIGHT)
         heavy = heavy if heavy.any() else np.ones(len(weights), dtype=bool)
-        asked = _units(said)
-        texts = [f"{head}\n{body}" if head else body for head, body in passages]
-        nearest, weakest, best = -math.inf, 0.0, ""
-        for (head, body), tokens in zip(
-            passages, self._encoder.token_vectors(texts, query=False), strict=True
-        ):
-            shift = len(head) + 1 if head else 0
-            cosines = asked @ _units(tokens).T
-            middle = (tokens.starts + tokens.ends) / 2 - shift
-            for start, end in sentences(body):
-                inside = (start <= middle) & (middle <= end)
-                if not inside.any():
-                    continue
-                near = cosines[:, inside].max(axis=1)
-                mean = float(near @ weights / weights.sum())
-                if mean > nearest:
-                    nearest, best = mean, body[start:end]
-                    weakest = float(np.sort(near[heavy])[:_WEAK_WORDS].mean())
-        return weakest, best
+        return _Said(_units(said), weights, heavy)
+
+    def _read_passage(self, head: str, body: str) -> _Source:
+        text = f"{head}\n{body}" if head else body
+        (tokens,) = self._encoder.token_vectors([text], query=False)
+        middle = (tokens.starts + tokens.ends) / 2 - (len(head) + 1 if head else 0)
+        parted = [
+            (body[start:end], (start <= middle) & (middle <= end)) for start, end in sentences(body)
+        ]
+        # The encoder reads no more than it can: what it left out has no tokens.
+        return _Source(_units(tokens), tuple(pair for pair in parted if pair[1].any()))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
 
 
 def _refusals(statement: str, texts: Sequence[str]) -> tuple[Reason, ...]:
@@ -163,6 +201,31 @@ def _refusals(statement: str, texts: Sequence[str]) -> tuple[Reason, ...]:
     if acronyms or names > _ABSENT_NAMES:
         reasons.append("name")
     return tuple(reasons)
+
+
+def _contradiction(statement: str, sentence: str) -> Reason | None:
+    """Return what a sentence has otherwise than a statement that is near to it."""
+    if _denies(statement) != _denies(sentence):
+        return "negation"
+    if _modality(statement) != _modality(sentence):
+        return "modality"
+    # What one language says actively another says passively, and then the order turns.
+    same_voice = bool(_PASSIVE.search(fold(statement))) == bool(_PASSIVE.search(fold(sentence)))
+    return "role" if same_voice and turned_round(statement, sentence) else None
+
+
+def _contradicted_by_all(statement: str, passages: Sequence[tuple[str, str]]) -> tuple[Reason, ...]:
+    """Return why no sentence can support a statement, where that is the same for every one.
+
+    Which of them is nearest need not be known then, and nothing is encoded.
+    """
+    found: set[Reason | None] = set()
+    for _, body in passages:
+        for start, end in sentences(body):
+            found.add(_contradiction(statement, body[start:end]))
+            if None in found or len(found) > 1:
+                return ()
+    return tuple(reason for reason in found if reason is not None)
 
 
 def _denies(text: str) -> bool:

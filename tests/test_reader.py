@@ -379,6 +379,7 @@ class Finger:
     """
 
     name = "finger"
+    highest_relevance = math.inf
 
     def __init__(self, word: str) -> None:
         self.word = word

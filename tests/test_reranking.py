@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,6 +113,7 @@ class Liking:
     """A reader to which the passages with a word are relevant."""
 
     name = "liking"
+    highest_relevance = math.inf
 
     def __init__(self, word: str) -> None:
         self.word = word

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from eval.__main__ import app
 from rag.config import Settings, load_settings
-from rag.encoder import open_encoder
+from rag.encoder import TokenVectors, open_encoder
 from rag.names import absent_names
-from rag.verification import Verifier, open_verifier
+from rag.span_model import PassageScores, SpanReader, open_span_reader
+from rag.verification import SignalVerifier, Verifier, open_verifier
+from tests.conftest import ToyEncoder
 
 PASSAGE = (
     "Belgian Cyber Command",
@@ -124,3 +128,97 @@ def test_settings_without_a_reader_check_too() -> None:
     assert isinstance(settings, Settings)
     verifier = open_verifier(settings, open_encoder(settings))
     assert "number" in verifier.verify("Le BCC compte 400 membres.", [PASSAGE]).reasons
+
+
+# --- What is worked out once, or not at all -----------------------------------------------
+
+
+class CountingEncoder(ToyEncoder):
+    """Keep the texts whose tokens were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
+        self.read += texts
+        return super().token_vectors(texts, query=query)
+
+
+class Liking:
+    """A reader that finds everything relevant, as far as it goes."""
+
+    name = "liking"
+
+    def __init__(self, relevance: float) -> None:
+        self.highest_relevance = relevance
+        self.asked: list[str] = []
+
+    def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
+        self.asked.append(question)
+        nothing = np.zeros(0)
+        scores = PassageScores(nothing, nothing, nothing, nothing, self.highest_relevance)
+        return [scores for _ in passages]
+
+
+OFFICE = ("Le bureau", "Le bureau est à Bruxelles. Il compte douze personnes.")
+PROJECT = ("Le projet", "Le projet avec le Niger a commencé en 2021.")
+
+
+def test_a_statement_and_a_passage_are_encoded_once() -> None:
+    encoder = CountingEncoder()
+    verifier = SignalVerifier(encoder, None)
+    for statement in ("Le bureau a des fenêtres.", "Le bureau a des portes."):
+        for passages in ([OFFICE], [PROJECT], [OFFICE, PROJECT]):
+            verifier.verify(statement, passages)
+    assert sorted(encoder.read) == [
+        "Le bureau\nLe bureau est à Bruxelles. Il compte douze personnes.",
+        "Le bureau a des fenêtres.",
+        "Le bureau a des portes.",
+        "Le projet\nLe projet avec le Niger a commencé en 2021.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("Le bureau a 300 fenêtres.", "number"),
+        ("Le bureau n'est pas à Bruxelles.", "negation"),
+        ("Le bureau doit être à Bruxelles.", "modality"),
+    ],
+)
+def test_what_every_sentence_contradicts_is_not_encoded(statement: str, reason: str) -> None:
+    encoder, reader = CountingEncoder(), Liking(5.0)
+    support = SignalVerifier(encoder, reader).verify(statement, [OFFICE, PROJECT])
+    assert support.reasons == (reason,)
+    assert not encoder.read and not reader.asked
+
+
+def test_what_only_some_sentences_contradict_is_compared() -> None:
+    body = "Le bureau n'est pas à Bruxelles. Le bureau est au Niger."
+    encoder = CountingEncoder()
+    SignalVerifier(encoder, None).verify("Le bureau n'est pas au Niger.", [("", body)])
+    assert encoder.read
+
+
+@pytest.mark.parametrize(("relevance", "asked"), [(5.0, False), (500.0, True)])
+def test_the_reader_is_asked_where_it_can_decide(relevance: float, asked: bool) -> None:
+    # No word of it but the first is like one there: the weakest three have a cosine below 0.2,
+    # and -12.85 + 16.74 · 0.2 + 0.131 · 5 is far below 1.13, the logit of the threshold.
+    reader = Liking(relevance)
+    support = SignalVerifier(CountingEncoder(), reader).verify(
+        "Bruxelles certification représenter défense.", [("", "Le Niger et le Niger.")]
+    )
+    assert bool(reader.asked) is asked
+    assert support.supported is asked
+
+
+def test_no_relevance_is_above_the_highest() -> None:
+    settings = load_settings()
+    reader: SpanReader | None = open_span_reader(settings, open_encoder(settings))
+    assert reader is not None
+    sentences = (PASSAGE[1], "Où siège le BCC ?", "x", "", "1 2 3 4 5")
+    found = [scores.relevance for one in sentences for scores in reader.read(one, [PASSAGE])]
+    assert max(found) <= reader.highest_relevance < 20
+    # It is no bound that anything would keep.
+    assert max(found) > 0

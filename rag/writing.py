@@ -22,7 +22,7 @@ from rag.chunking import heading_path_at, units
 from rag.citation import cite, marker
 from rag.config import Settings
 from rag.draft import NO_ANSWER, Draft, Drafted
-from rag.encoder import Encoder
+from rag.encoder import Encoder, Vectors
 from rag.errors import ModelError, ModelSlow
 from rag.language import detect
 from rag.lexical import fold, surface_tokens
@@ -219,6 +219,10 @@ class _Desk:
     repeats: int = 0
     first: float | None = None
     stopped: Callable[[], bool] | None = None
+    # The units of each passage that was cited, as they are and as the encoder sees them.
+    units: dict[tuple[str, int], tuple[list[tuple[int, int]], Vectors]] = field(
+        default_factory=dict
+    )
 
 
 def open_writer(
@@ -419,7 +423,7 @@ class Writer:
         cited: list[Citation] = []
         for source in sources:
             desk.used.add((source.passage.doc_id, source.passage.start, source.passage.end))
-            for start, end in self._quotes(drafted, source, question):
+            for start, end in self._quotes(drafted, source, question, desk):
                 cited.append(_cited(source.document, start, end, desk.citations))
         cited = list(dict.fromkeys(cited))
         text = _with_markers(drafted.text, cited)
@@ -472,17 +476,22 @@ class Writer:
         nothing = Support(False, 0.0, ("meaning",))
         return [], max(tried, key=lambda support: support.score, default=nothing), False
 
-    def _quotes(self, drafted: Drafted, source: _Given, question: str) -> list[tuple[int, int]]:
+    def _quotes(
+        self, drafted: Drafted, source: _Given, question: str, desk: _Desk
+    ) -> list[tuple[int, int]]:
         """Return the plain spans of a passage that support a sentence: one unit, two, or all."""
         plain = source.document.plain
-        spans = [(u.start, u.end) for u in units(source.document, source.start, source.end)]
+        place = source.document.doc_id, source.start
+        if place not in desk.units:
+            desk.units[place] = self._units(source)
+        spans, vectors = desk.units[place]
         if len(spans) < 2:
             return spans or [(source.start, source.end)]
-        texts = [plain[start:end] for start, end in spans]
-        vectors = self._encoder.encode_passages([drafted.statement, *texts])
+        (statement,) = self._encoder.encode_passages([drafted.statement])
         said = set(surface_tokens(drafted.statement))
-        shared = [len(said & set(surface_tokens(t))) / max(len(said), 1) for t in texts]
-        scores = vectors[1:] @ vectors[0] + _SHARED_WORDS * np.array(shared)
+        words = [set(surface_tokens(plain[start:end])) for start, end in spans]
+        shared = [len(said & own) / max(len(said), 1) for own in words]
+        scores = vectors @ statement + _SHARED_WORDS * np.array(shared)
         likeliest = [spans[int(index)] for index in np.argsort(-scores, kind="stable")]
 
         def holds(*chosen: tuple[int, int]) -> bool:
@@ -495,6 +504,11 @@ class Writer:
                 return [span]
         pair = sorted(likeliest[:2])
         return pair if holds(*pair) else [(source.start, source.end)]
+
+    def _units(self, source: _Given) -> tuple[list[tuple[int, int]], Vectors]:
+        spans = [(u.start, u.end) for u in units(source.document, source.start, source.end)]
+        texts = [source.document.plain[start:end] for start, end in spans]
+        return spans, self._encoder.encode_passages(texts)
 
     def _answer(self, found: Answer, desk: _Desk) -> Answer:
         text = "".join(sentence.before + sentence.text for sentence in desk.sentences)

@@ -11,10 +11,12 @@ import os
 import queue
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from rag.config import API_KEY_VARIABLE, Settings, api_key
@@ -24,7 +26,17 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from pydantic import SecretStr
 
-__all__ = ["ChatModel", "Reply", "host_of", "is_here", "open_chat_model"]
+__all__ = [
+    "ChatModel",
+    "Readable",
+    "Reply",
+    "Stopped",
+    "host_of",
+    "is_here",
+    "open_chat_model",
+    "stoppable",
+    "writes_elsewhere",
+]
 
 # What is installed for a provider, and by which extra of this project.
 _PACKAGES = {
@@ -44,6 +56,8 @@ _ADDRESSES = {
 _NO_KEY = "none"
 _SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{6,}", re.IGNORECASE)
 _LONGEST_REASON = 200
+# How often it is asked, in seconds, whether a person stopped the model.
+_STOP_SECONDS = 0.2
 
 
 class ChatModel:
@@ -128,6 +142,35 @@ class Reply:
         self._running.cancel()
 
 
+class Readable(Protocol):
+    """What is needed of a `Reply` to read it."""
+
+    def read(self, seconds: float) -> str | None: ...
+
+    def close(self) -> None: ...
+
+
+class Stopped(Exception):
+    """A person stopped the model."""
+
+
+def stoppable(reply: Readable, stopped: Callable[[], bool]) -> Callable[[float], str | None]:
+    """Return what reads a reply and raises `Stopped` soon after `stopped` says so."""
+
+    def read(seconds: float) -> str | None:
+        end = time.monotonic() + seconds
+        while True:
+            if stopped():
+                raise Stopped
+            left = end - time.monotonic()
+            if left <= _STOP_SECONDS:
+                return reply.read(left)
+            with suppress(ModelSlow):
+                return reply.read(_STOP_SECONDS)
+
+    return read
+
+
 def open_chat_model(settings: Settings) -> ChatModel:
     """Open the model of the settings, without asking it anything.
 
@@ -172,6 +215,11 @@ def host_of(settings: Settings) -> str:
         # The client will say what is wrong with it.
         return address
     return place.rpartition("@")[2].lower()
+
+
+def writes_elsewhere(settings: Settings) -> bool:
+    """Tell whether a language model writes the answers that is not on this machine."""
+    return bool(settings.llm) and not is_here(host_of(settings))
 
 
 def is_here(host: str) -> bool:

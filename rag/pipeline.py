@@ -34,6 +34,7 @@ from rag.questions import asked_for
 from rag.reader import EvidenceReader
 from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever, facets
+from rag.rewriting import rewritten
 from rag.span_model import open_span_reader
 from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped, Source, Turn
 from rag.verification import open_verifier
@@ -238,7 +239,8 @@ class Citadelle:
         Raises `InvalidQuestion` and `InvalidFilter`.
         """
         if not written:
-            return self._quoting(self._live, question, history, filters, progress)
+            heard = self._understand(question, history)
+            return self._quoting(self._live, question, heard, filters, progress)
         events = self.stream(question, history, filters, progress)
         (answer,) = (event for event in events if isinstance(event, Answer))
         return answer
@@ -261,15 +263,23 @@ class Citadelle:
         """
         begin = time.perf_counter()
         live = self._live
-        answer = self._quoting(live, question, history, filters, progress)
+        heard = self._understand(question, history)
+        timings: dict[str, float] = {}
+        if self._writer is not None and heard.carried:
+            heard = self._rewritten(self._writer, heard, question, history, stopped)
+            timings = {"rewrite_ms": (time.perf_counter() - begin) * 1000}
+        answer = self._quoting(live, question, heard, filters, progress)
+        if timings:
+            total = (time.perf_counter() - begin) * 1000
+            timings = {**timings, **answer.timings, "total_ms": total}
+            answer = replace(answer, timings=timings)
         if self._writer is None or answer.mode != "extractive":
             yield answer
             return
-        asked = self._understand(question, history).asked
         documents = live.index.documents
         if progress is not None:
             progress("write", 0, len(answer.passages))
-        with closing(self._writer.write(asked, answer, documents, stopped)) as events:
+        with closing(self._writer.write(heard.asked, answer, documents, stopped)) as events:
             for event in events:
                 if isinstance(event, Answer):
                     total = (time.perf_counter() - begin) * 1000
@@ -282,13 +292,12 @@ class Citadelle:
         self,
         live: _Live,
         question: str,
-        history: Sequence[str | Turn],
+        heard: _Heard,
         filters: Filters | None,
         progress: Progress | None,
     ) -> Answer:
         """Return the extractive answer, an abstention, or the reply to a courtesy."""
         begin = time.perf_counter()
-        heard = self._understand(question, history)
         polite = courtesy(question)
         if polite is not None:
             answer = reply(question.strip(), polite, _searched(live, filters))
@@ -475,13 +484,8 @@ class Citadelle:
                 length=len(text),
                 longest=longest,
             )
-        earlier = [
-            turn if isinstance(turn, str) else turn.text
-            for turn in history
-            if isinstance(turn, str) or turn.role == "user"
-        ]
         bare = bare_question(text)
-        understood = standalone(bare, earlier)
+        understood = standalone(bare, _earlier(history))
         asked = understood.question
         language = detect(bare)
         tongue = detect(asked) if understood.carried else language
@@ -490,6 +494,28 @@ class Citadelle:
         if tongue == "unknown":
             tongue = language
         return _Heard(asked, tongue, language, understood.carried)
+
+    def _rewritten(
+        self,
+        writer: Writer,
+        heard: _Heard,
+        question: str,
+        history: Sequence[str | Turn],
+        stopped: Callable[[], bool] | None,
+    ) -> _Heard:
+        """Return a follow-up as the model says it, or as the rules do."""
+        bare = bare_question(" ".join(question.split()))
+        asked = rewritten(writer.model, bare, _earlier(history), heard.language, stopped)
+        return heard if asked is None else replace(heard, asked=asked, tongue=heard.language)
+
+
+def _earlier(history: Sequence[str | Turn]) -> list[str]:
+    """Return the user's own questions of a conversation."""
+    return [
+        turn if isinstance(turn, str) else turn.text
+        for turn in history
+        if isinstance(turn, str) or turn.role == "user"
+    ]
 
 
 def _searched(live: _Live, filters: Filters | None) -> list[Document]:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from typing import Literal, Protocol
 
 import numpy as np
 
-from rag.chat_model import ChatModel, open_chat_model
+from rag.chat_model import ChatModel, Readable, Stopped, open_chat_model, stoppable
 from rag.chunking import heading_path_at, units
 from rag.citation import cite, marker
 from rag.config import Settings
@@ -26,6 +24,7 @@ from rag.encoder import Encoder, Vectors
 from rag.errors import ModelError, ModelSlow
 from rag.language import detect
 from rag.lexical import fold, surface_tokens
+from rag.prompting import filled_prompt
 from rag.types import Answer, Citation, Document, Passage
 from rag.verification import Reason, Support, Verifier
 
@@ -111,8 +110,6 @@ _TOKENS_A_SENTENCE = 60
 _MOST_REPEATS = 3
 # It may write this many times the sentences asked for, because some are taken away.
 _MOST_WRITTEN = 4
-# How often it is asked, in seconds, whether a person stopped the model.
-_STOP_SECONDS = 0.2
 # A sentence of this many words in one of the three languages is known to be.
 _LONG = 8
 # Units that are tried as the quote of a sentence, the likeliest first.
@@ -120,9 +117,6 @@ _TRIED_UNITS = 3
 _SHARED_WORDS = 0.3
 _QUOTED = re.compile(r"«[^»]*»|“[^”]*”|\"[^\"]*\"")
 _PASSAGE_TAG = re.compile(r"<(?=\s*/?\s*passage\b)", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_SYSTEM = frozenset({"sentences", "no_answer"})
-_USER = frozenset({"passages", "question"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +165,12 @@ class Probe:
     cites: bool
 
 
-class _Reply(Protocol):
-    def read(self, seconds: float) -> str | None: ...
-
-    def close(self) -> None: ...
-
-
 class WritingModel(Protocol):
     """What the writer needs of `rag.chat_model.ChatModel`."""
 
     name: str
 
-    def ask(self, system: str, user: str) -> _Reply: ...
+    def ask(self, system: str, user: str) -> Readable: ...
 
     def close(self) -> None: ...
 
@@ -278,9 +266,9 @@ class Writer:
         reply = self.model.ask(system, user)
         detail = ""
         try:
-            read = _stoppable(reply, stopped) if stopped is not None else reply.read
+            read = stoppable(reply, stopped) if stopped is not None else reply.read
             trouble = yield from self._sentences(read, given, question, tongue, desk, begin)
-        except _Stopped:
+        except Stopped:
             trouble = "stopped"
         except ModelError as error:
             trouble = "slow" if isinstance(error, ModelSlow) else "failed"
@@ -452,7 +440,7 @@ class Writer:
         def check(*sources: _Given) -> Support:
             # On a slow machine a sentence takes seconds, all its passages together.
             if desk.stopped is not None and desk.stopped():
-                raise _Stopped
+                raise Stopped
             pairs = [source.source for source in sources]
             return self._verifier.verify(drafted.statement, pairs, question=question)
 
@@ -543,45 +531,11 @@ def notice_in(notice: str, language: str) -> str:
 
 def prompt(tongue: str, *, passages: str, question: str, sentences: int) -> tuple[str, str]:
     """Return the message that says how to answer, and the one with passages and question."""
-    text = (files("rag") / "prompts" / f"{tongue}.md").read_text(encoding="utf-8")
-    system, rule, user = text.partition("\n---\n")
-    wanted = {"system": _SYSTEM, "user": _USER}
-    for name, part in (("system", system), ("user", user)):
-        if sorted(_PLACEHOLDER.findall(part)) != sorted(wanted[name]) or not rule:
-            raise ValueError(f"prompts/{tongue}.md: the {name} part has other placeholders")
-    values = {
-        "passages": passages,
-        "question": question,
-        "sentences": str(sentences),
-        "no_answer": NO_ANSWER,
-    }
-
-    def filled(part: str) -> str:
-        # In one go: braces in what documents and people write stay what they are.
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], part).strip()
-
-    return filled(system), filled(user)
-
-
-class _Stopped(Exception):
-    """A person stopped the model."""
-
-
-def _stoppable(reply: _Reply, stopped: Callable[[], bool]) -> Callable[[float], str | None]:
-    """Return what reads a reply and raises `_Stopped` soon after `stopped` says so."""
-
-    def read(seconds: float) -> str | None:
-        end = time.monotonic() + seconds
-        while True:
-            if stopped():
-                raise _Stopped
-            left = end - time.monotonic()
-            if left <= _STOP_SECONDS:
-                return reply.read(left)
-            with suppress(ModelSlow):
-                return reply.read(_STOP_SECONDS)
-
-    return read
+    return filled_prompt(
+        tongue,
+        {"sentences": str(sentences), "no_answer": NO_ANSWER},
+        {"passages": passages, "question": question},
+    )
 
 
 def _given(passage: Passage, document: Document) -> _Given:

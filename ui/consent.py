@@ -13,22 +13,17 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from rag.chat_model import host_of, is_here
+from rag.chat_model import host_of
 from rag.config import Settings
 from rag.errors import CitadelleError
 
-__all__ = ["CONSENT_FILE", "consented", "keep_consent", "writes_elsewhere"]
+__all__ = ["CONSENT_FILE", "consented", "keep_consent"]
 
 logger = logging.getLogger(__name__)
 
 CONSENT_FILE: Final = "consent.json"
 # How long one writer waits for another, in seconds; a write takes milliseconds.
 _PATIENCE: Final = 5.0
-
-
-def writes_elsewhere(settings: Settings) -> bool:
-    """Tell whether a language model writes the answers that is not on this machine."""
-    return bool(settings.llm) and not is_here(host_of(settings))
 
 
 def consented(settings: Settings, folder: Path) -> bool:
@@ -61,7 +56,8 @@ def keep_consent(settings: Settings, folder: Path) -> None:
 
 
 def _name(settings: Settings) -> str:
-    return f"{settings.llm} {host_of(settings)}"
+    # What was agreed to before earlier questions were sent too does not cover them.
+    return f"{settings.llm} {host_of(settings)} conversation"
 
 
 def _kept(file: Path) -> Mapping[str, str]:

@@ -9,12 +9,11 @@ from typing import Final, cast, get_args
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from rag.chat_model import host_of
+from rag.chat_model import host_of, writes_elsewhere
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
 from ui import engine as engines
 from ui.collection import draw_beginning
-from ui.consent import writes_elsewhere
 from ui.documents import draw_documents
 from ui.engine import Engine
 from ui.evaluation import draw_evaluation

@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from rag.chat_model import host_of
+from rag.chat_model import host_of, writes_elsewhere
 from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.types import Answer
-from ui.consent import consented, keep_consent, writes_elsewhere
+from ui.consent import consented, keep_consent
 from ui.engine import Engine, ProgressCallback
 from ui.exchange import Exchange, unchanged_documents
 from ui.login import own_folder

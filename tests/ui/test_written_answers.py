@@ -457,7 +457,7 @@ def test_a_model_elsewhere_gets_nothing_before_a_person_agreed(begin: Start) -> 
     ask(again)
     assert len(given.streamed) == 4
     kept = json.loads((given.settings.data / CONSENT_FILE).read_text(encoding="utf-8"))
-    assert list(kept) == ["openai:grand models.example.org"]
+    assert list(kept) == ["openai:grand models.example.org conversation"]
 
 
 def test_who_refuses_gets_quotes_in_this_conversation(begin: Start) -> None:
@@ -538,8 +538,17 @@ def test_a_consent_that_cannot_be_kept_holds_for_the_visit(begin: Start) -> None
     assert len(given.streamed) == 2 and FR.consent_unkept not in read(shown(page))[0]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '"openai:grand models.example.org"'])
-def test_a_damaged_consent_is_none(begin: Start, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '"openai:grand models.example.org"',
+        # From before earlier questions were sent too.
+        '{"openai:grand models.example.org": "2026-10-01T08:00:00+00:00"}',
+    ],
+)
+def test_a_damaged_or_a_narrower_consent_is_none(begin: Start, content: str) -> None:
     given = engine(REMOTE)
     given.settings.data.mkdir(parents=True)
     (given.settings.data / CONSENT_FILE).write_text(content, encoding="utf-8")

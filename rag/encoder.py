@@ -7,6 +7,7 @@ ordinary sentence-transformers folder in the user's cache.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -16,6 +17,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -174,7 +176,13 @@ class E5Encoder:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""
         prompt = self.model.prompts.get("document") or ""
-        return len(self.model.tokenizer(prompt + text, truncation=False)["input_ids"])
+        return len(self._counting(prompt + text, truncation=False, verbose=False)["input_ids"])
+
+    @cached_property
+    def _counting(self) -> Any:
+        # A copy: a tokenizer keeps whether it cuts, and a passage that another thread has read
+        # meanwhile would not be cut.
+        return copy.deepcopy(self.model.tokenizer)
 
     @staticmethod
     def _unit(vectors: Any) -> Vectors:

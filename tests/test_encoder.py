@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,27 @@ def test_a_batch_gives_what_single_texts_give(encoder: E5Encoder) -> None:
     alone = np.vstack([encoder.encode_passages([text]) for text in TEXTS[:6]])
     assert np.allclose(together, alone, atol=1e-4)
     assert encoder.encode_passages([]).shape == (0, 384)
+
+
+def test_counting_leaves_what_others_encode_alone(encoder: E5Encoder) -> None:
+    # Far more tokens than the encoder can read: it fails where they are not cut.
+    long = "mot " * 2000
+    done = threading.Event()
+
+    def count() -> None:
+        while not done.is_set():
+            assert encoder.count_tokens(long) > 2000
+
+    with ThreadPoolExecutor(2) as threads:
+        counting = [threads.submit(count) for _ in range(2)]
+        try:
+            for _ in range(20):
+                (tokens,) = encoder.token_vectors([long])
+                assert len(tokens.vectors) < encoder.max_tokens
+        finally:
+            done.set()
+        for each in counting:
+            each.result()
 
 
 def test_damage_is_noticed_and_repaired(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "open_chat_model",
     "stoppable",
     "writes_elsewhere",
+    "writes_for_programs",
 ]
 
 # What is installed for a provider, and by which extra of this project.
@@ -220,6 +221,11 @@ def host_of(settings: Settings) -> str:
 def writes_elsewhere(settings: Settings) -> bool:
     """Tell whether a language model writes the answers that is not on this machine."""
     return bool(settings.llm) and not is_here(host_of(settings))
+
+
+def writes_for_programs(settings: Settings) -> bool:
+    """Tell whether a language model writes for programs: it is here, or the owner allows it."""
+    return bool(settings.llm) and (settings.llm_programs or not writes_elsewhere(settings))
 
 
 def is_here(host: str) -> bool:

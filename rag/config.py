@@ -162,6 +162,11 @@ class Settings(BaseSettings):
     llm_max_sentences: int = Field(
         6, ge=1, le=30, description="Most sentences that the model's answer may have."
     )
+    llm_programs: bool = Field(
+        False,
+        description="Whether a model on another machine may write for programs too, which ask no "
+        "person first; one on this machine always may.",
+    )
     port: int = Field(8501, ge=1, le=65535, description="Port of the page.")
     address: str = Field(
         "127.0.0.1",

@@ -23,11 +23,13 @@ from pydantic import Field
 # Before Python 3.12 pydantic takes this one only.
 from typing_extensions import TypedDict
 
+from rag.chat_model import writes_for_programs
+from rag.config import load_settings
 from rag.errors import CitadelleError, DocumentNotFound
 from rag.pipeline import Citadelle
 from rag.types import Answer, Document, Ranking, Source
 
-__all__ = ["Shelf", "open_server", "serve_mcp"]
+__all__ = ["Shelf", "open_engine", "open_server", "serve_mcp"]
 
 Result = TypeVar("Result")
 
@@ -299,8 +301,16 @@ def open_server(shelf: Shelf) -> MCPServer[None]:
 
 def serve_mcp(index: Path | None) -> None:
     """Answer an assistant on standard input and output until it closes them."""
-    shelf = Shelf(lambda: Citadelle.open(index=index))
-    open_server(shelf).run("stdio")
+    open_server(Shelf(lambda: open_engine(index))).run("stdio")
+
+
+def open_engine(index: Path | None) -> Citadelle:
+    """Open the documents, with the language model only where it may write for programs.
+
+    Raises `CitadelleError`.
+    """
+    allowed = writes_for_programs(load_settings(index=index))
+    return Citadelle.open(index=index, llm=None if allowed else "")
 
 
 def _try(act: Callable[[], Result]) -> Result:

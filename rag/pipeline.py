@@ -391,6 +391,10 @@ class Citadelle:
         answer = composer.compose(question.strip(), heard.language, reading, live.index.documents)
         return replace(answer, understood=heard.asked) if heard.carried else answer
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has for the encoder, prompt and special ones included."""
+        return self.encoder.count_tokens(text)
+
     def hints(self, answer: Answer, filters: Filters | None = None) -> tuple[str, ...]:
         """Return how to ask again what was not answered, in the language of the question.
 

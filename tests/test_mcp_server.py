@@ -20,7 +20,7 @@ from rag.encoder import Encoder
 from rag.errors import CitadelleError, IndexMissing
 from rag.index import Index
 from rag.indexing import build_index
-from rag.mcp_server import Shelf, open_server
+from rag.mcp_server import Shelf, open_engine, open_server
 from tests.conftest import ToyEncoder
 
 Call = Callable[..., Any]
@@ -192,6 +192,32 @@ def test_documents_are_opened_once_for_all_who_wait(citadelle: Citadelle) -> Non
     go.set()
     assert shelf.engine() is citadelle
     assert opened == [1]
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed", "model"),
+    [
+        ("http://127.0.0.1:8080/v1", False, "openai:local"),
+        ("https://models.example.org/v1", False, ""),
+        ("https://models.example.org/v1", True, "openai:local"),
+    ],
+)
+def test_a_model_elsewhere_writes_for_assistants_only_where_the_owner_says_so(
+    settings: Settings,
+    toy: ToyEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    allowed: bool,
+    model: str,
+) -> None:
+    monkeypatch.setattr("rag.pipeline.open_encoder", lambda *_: toy)
+    monkeypatch.setenv("CITADELLE_CORPUS", str(settings.corpus))
+    monkeypatch.setenv("CITADELLE_READER", "none")
+    monkeypatch.setenv("CITADELLE_LLM", "openai:local")
+    monkeypatch.setenv("CITADELLE_LLM_BASE_URL", address)
+    monkeypatch.setenv("CITADELLE_LLM_PROGRAMS", str(allowed))
+    with open_engine(settings.index) as opened:
+        assert opened.model == model
 
 
 def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

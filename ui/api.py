@@ -1,8 +1,8 @@
 """Answer other programs, in the way of OpenAI's interface, beside the page.
 
 `POST /v1/chat/completions` asks the engine of the page, `GET /v1/models` lists what can be asked:
-`citadelle`, which quotes, and `citadelle-written` where a language model is configured. Off
-unless the setting `api` is true.
+`citadelle`, which quotes, and `citadelle-written` where a language model may write for programs.
+Off unless the setting `api` is true.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from rag.chat_model import writes_for_programs
 from rag.config import Settings, load_settings
 from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter, InvalidQuestion
 from rag.types import Answer, Document
@@ -181,7 +182,16 @@ class Interface:
     def __init__(self, settings: Settings | None) -> None:
         self._on = settings is not None and settings.api
         self._key = settings.api_key.get_secret_value() if settings is not None else ""
-        self._models = (QUOTES, WRITES) if settings is not None and settings.llm else (QUOTES,)
+        writes = settings is not None and writes_for_programs(settings)
+        self._models = (QUOTES, WRITES) if writes else (QUOTES,)
+        # Why there is none that writes.
+        elsewhere = settings is not None and bool(settings.llm)
+        self._missing = (
+            "the model of 'llm' is on another machine, and programs ask no person first; set "
+            "llm_programs = true"
+            if elsewhere
+            else "it needs the setting 'llm'"
+        )
         self._created = int(time.time())
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="citadelle-api")
         self._room = threading.Semaphore(_AT_ONCE + _WAITING)
@@ -266,7 +276,7 @@ class Interface:
     def _known(self, name: str) -> str:
         if name in self._models:
             return name
-        why = "; it needs the setting 'llm'" if name == WRITES else ""
+        why = f"; {self._missing}" if name == WRITES else ""
         raise _Refused(
             404,
             f"There is no model {name[:100]!r}{why}; there is {' and '.join(self._models)}.",
@@ -323,7 +333,7 @@ class _Reply:
         self._asked = asked
         self._page = page
         self._counts = bool(chat.stream_options and chat.stream_options.include_usage)
-        self._words = sum(_words(_text(message)) for message in chat.messages)
+        self._sent = "\n".join(_text(message) for message in chat.messages)
         self._head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -365,19 +375,19 @@ class _Reply:
         return {**self._chunk([choice]), **usage, **more}
 
     def count(self, content: str) -> list[dict[str, Any]]:
-        """Return the piece that counts the words, where it was asked for."""
+        """Return the piece that counts the tokens, where it was asked for."""
         return [{**self._chunk([]), "usage": self._usage(content)}] if self._counts else []
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self._head, "object": "chat.completion.chunk", "choices": choices}
 
     def _usage(self, content: str) -> dict[str, int]:
-        # Words: nothing is billed, and no two models count the same tokens.
-        written = _words(content)
+        # The encoder's: nothing is billed, and no two models count the same.
+        sent, written = map(self._engine.count_tokens, (self._sent, content))
         return {
-            "prompt_tokens": self._words,
+            "prompt_tokens": sent,
             "completion_tokens": written,
-            "total_tokens": self._words + written,
+            "total_tokens": sent + written,
         }
 
 
@@ -400,7 +410,7 @@ async def _streamed(
             if rest:
                 yield _event(reply.piece({"content": rest}))
             yield _event(reply.piece({}, "stop", citadelle=event.to_dict()))
-            for counted in reply.count(sent + rest):
+            for counted in await asyncio.to_thread(reply.count, sent + rest):
                 yield _event(counted)
         except _Left:
             return
@@ -585,10 +595,6 @@ def _documents(engine: Engine, answer: Answer) -> dict[str, Document]:
 def _shown(text: str) -> str:
     """Return a text as it reads, in plain text and nearly so where Markdown is drawn."""
     return _MARKUP.sub(r"\\", text)
-
-
-def _words(text: str) -> int:
-    return len(text.split())
 
 
 def _failed() -> _Refused:

@@ -191,6 +191,9 @@ class FakeEngine:
         self.filtered.append(filters)
         yield from self.events(stopped)
 
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
     def answer(
         self,
         question: str,

@@ -144,7 +144,7 @@ def test_an_answer_has_its_footnotes_and_all_it_rests_on(serve: Serve) -> None:
     }
     assert (reply["object"], reply["model"]) == ("chat.completion", "citadelle")
     assert reply["citadelle"] == quoting(document(), "Il garde la Meuse.", QUESTION).to_dict()
-    # Words: "Que garde le fort ?" has 5.
+    # The engine of these tests takes words for tokens: "Que garde le fort ?" has 5.
     assert reply["usage"]["prompt_tokens"] == 5
     assert reply["usage"]["completion_tokens"] == len(f"{text}\n\n{FOOTNOTE}".split())
     assert engine.refreshed == 1
@@ -224,6 +224,7 @@ def test_usage_comes_last_where_it_is_asked_for(serve: Serve) -> None:
 def written(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """Return an engine that writes two sentences, and takes one away."""
     monkeypatch.setenv("CITADELLE_LLM", "openai:local")
+    monkeypatch.setenv("CITADELLE_LLM_BASE_URL", "http://127.0.0.1:8080/v1")
     quoted = quoting(document(), "Il garde la Meuse.")
     one = Sentence("Le fort garde la Meuse [1].", quoted.citations)
     other = Sentence("Il est vieux [1].", quoted.citations, before=" ")
@@ -274,9 +275,26 @@ def test_there_is_a_model_that_writes_only_where_one_is_configured(
     assert client.get("/v1/models/citadelle").json()["object"] == "model"
     said = refusal(chat(client, QUESTION, model="citadelle-written"), 404)
     assert "setting 'llm'" in said
-    monkeypatch.setenv("CITADELLE_LLM", "openai:local")
+    monkeypatch.setenv("CITADELLE_LLM", "ollama:local")
     listed = serve().get("/v1/models").json()
     assert [model["id"] for model in listed["data"]] == ["citadelle", "citadelle-written"]
+
+
+def test_a_model_elsewhere_writes_for_programs_only_where_the_owner_says_so(
+    serve: Serve, written: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITADELLE_LLM_BASE_URL", "https://models.example.org/v1")
+    client = serve(written)
+    assert len(client.get("/v1/models").json()["data"]) == 1
+    for stream in (False, True):
+        said = refusal(chat(client, QUESTION, model="citadelle-written", stream=stream), 404)
+        assert "llm_programs = true" in said
+    # Nothing was asked, and of quotes no model is.
+    assert not written.asked
+    assert chat(client, QUESTION).json()["citadelle"]["mode"] == "extractive"
+    monkeypatch.setenv("CITADELLE_LLM_PROGRAMS", "true")
+    whole = chat(serve(written), QUESTION, model="citadelle-written").json()
+    assert whole["citadelle"]["mode"] == "written"
 
 
 @contextlib.contextmanager

@@ -360,7 +360,7 @@ def mcp(index_folder: IndexOption = None) -> None:
             "run: pip install 'citadelle[mcp]'"
         ) from error
     # Said here, where a person sees it, rather than by the first tool.
-    load_settings(index=index_folder)
+    _observe(load_settings(index=index_folder), serving=True)
     serve_mcp(index_folder)
 
 
@@ -682,8 +682,19 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -> Citadelle:
     from rag.pipeline import Citadelle
 
+    _observe(load_settings(index=index_folder, **settings))
     with _progress() as progress:
         return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
+
+
+def _observe(settings: Settings, *, serving: bool = False) -> None:
+    """Begin to log and to trace, where the settings and the environment ask for it."""
+    from rag.logs import begin_request, set_up_logs
+    from rag.tracing import set_up_tracing
+
+    set_up_logs(settings, serving=serving)
+    set_up_tracing()
+    begin_request()
 
 
 def _prepare(index_folder: Path | None, settings: Settings) -> None:

@@ -12,6 +12,8 @@ ORDER = (
     "errors",
     "types",
     "config",
+    "logs",
+    "tracing",
     "language",
     "sentences",
     "documents",

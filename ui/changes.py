@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import CitadelleError, LibraryError, NothingToIndex
 from rag.library import Added, Existing, Library, Removed, Upload
+from rag.logs import begin_request, unforeseen
 from ui.engine import Engine, Progress
 
 if TYPE_CHECKING:
@@ -58,15 +59,14 @@ class Change:
         self.progress = Progress(stage, done, total)
 
     def _run(self) -> None:
+        begin_request()
         try:
             self._task(self)
         except CitadelleError as error:
             self.error = error
         except Exception as error:
             logger.exception("The documents could not be changed.")
-            self.error = CitadelleError(
-                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
-            )
+            self.error = unforeseen(error)
         finally:
             self._finished.set()
 

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from rag.chat_model import host_of
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
+from rag.logs import begin_request
 from ui import engine as engines
 from ui.collection import draw_beginning
 from ui.consent import writes_elsewhere
@@ -41,6 +42,17 @@ def main() -> None:
     if "language" not in state:
         state.language = first_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
+    number = begin_request()
+    try:
+        _draw(texts)
+    except Exception:
+        # Streamlit logs it, and says no more than that there was an error.
+        st.html(notice_html(texts.numbered(texts.page_broken, number), "error"))
+        raise
+
+
+def _draw(texts: Texts) -> None:
+    state = st.session_state
     run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
     if not let_in(texts):
         return

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.errors import CitadelleError, InvalidFilter
+from rag.logs import begin_request
 from rag.types import Answer
 from rag.writing import notice_in
 from ui.copying import draw_copy
@@ -302,6 +303,7 @@ def _answer(
 ) -> None:
     """Answer a question, unless a person is to be asked first who may get it."""
     history = _history(exchange, earlier)
+    number = begin_request(exchange.identifier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
         answer = _given(exchange, history, filters, place, engine, texts)
@@ -328,7 +330,7 @@ def _answer(
     except Exception:
         # A defect of ours must not take the conversation with it.
         logger.exception("The question could not be answered.")
-        exchange.error = texts.unexpected_error
+        exchange.error = texts.numbered(texts.unexpected_error, number)
     settle(exchange, own_folder(engine.settings.data))
 
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import ipaddress
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,18 +18,22 @@ from importlib import resources
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import uvicorn.config
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+from streamlit import logger as streamlit_logger
 
-from rag.config import load_settings
+from rag.config import Settings, load_settings
 from rag.errors import CitadelleError
+from rag.logs import set_up_logs
+from rag.tracing import set_up_tracing
 from ui.engine import opening
 from ui.scripts import SCRIPTS
 
-__all__ = ["HEADERS", "Guard", "guards", "opened", "policy"]
+__all__ = ["HEADERS", "Guard", "guards", "opened", "policy", "set_up_observing"]
 
 # With an index at hand the engine opens within this; otherwise the page shows how far it is.
 _PATIENCE_SECONDS: Final = 20.0
@@ -175,6 +180,32 @@ def guards() -> list[Middleware]:
     except CitadelleError:
         hosts = ()  # The page says what is wrong with the settings.
     return [Middleware(Guard, hosts=hosts)]
+
+
+def set_up_observing() -> None:
+    """Log and trace as the settings and the environment say, whoever of the server speaks."""
+    try:
+        settings = load_settings()
+    except CitadelleError:
+        # The page says what is wrong with the settings.
+        settings = Settings.model_construct()
+    set_up_logs(settings, serving=True)
+    # Both give each of their loggers an output and a form of its own.
+    streamlit_logger.setup_formatter = _pass_on
+    streamlit_logger.update_formatter()
+    for name, logger in uvicorn.config.LOGGING_CONFIG["loggers"].items():
+        logger.update(handlers=[], propagate=_is_passed_on(name))
+    set_up_tracing()
+
+
+def _pass_on(logger: logging.Logger) -> None:
+    logger.handlers.clear()
+    logger.propagate = _is_passed_on(logger.name)
+
+
+def _is_passed_on(name: str) -> bool:
+    # Addresses of the page, which name documents.
+    return name != "uvicorn.access"
 
 
 @asynccontextmanager

@@ -64,7 +64,12 @@ def request_id() -> str:
 
 def unforeseen(error: Exception) -> CitadelleError:
     """Return a defect of ours as a problem to show: what it is, and its number in the log."""
-    return CitadelleError(f"{type(error).__name__}: {error} (in the log: {request_id()})")
+    return CitadelleError(
+        "{kind}: {problem} (in the log: {number})",
+        kind=type(error).__name__,
+        problem=str(error),
+        number=request_id(),
+    )
 
 
 def outline(answer: Answer) -> dict[str, str | bool | int | float]:

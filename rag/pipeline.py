@@ -216,11 +216,22 @@ class Citadelle:
             return True
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: Progress | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: Progress | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport:
-        """Bring the index in step with its source files, and use it."""
+        """Bring the index in step with its source files, and use it.
+
+        Where no document is left, raises `NothingToIndex` unless it `may_empty`.
+        """
         report = build_index(
-            list(paths or [self.settings.corpus]), self.settings, self.encoder, progress
+            list(paths or [self.settings.corpus]),
+            self.settings,
+            self.encoder,
+            progress,
+            may_lose="all" if may_empty else "most",
         )
         self.refresh()
         return report

@@ -156,6 +156,8 @@ def _exporter(name: str) -> SpanExporter:
             continue
         return exporter
     raise ConfigurationError(
-        f"The exporter '{name}' that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_PROTOCOL ask for "
-        f"is not installed; run: pip install opentelemetry-exporter-{name.replace('_', '-')}"
+        "The exporter '{name}' that OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_PROTOCOL ask for "
+        "is not installed; run: pip install {package}",
+        name=name,
+        package=f"opentelemetry-exporter-{name.replace('_', '-')}",
     )

@@ -55,6 +55,7 @@ ORDER = (
     "feedback",
     "history",
     "pipeline",
+    "speed",
     "mcp_server",
     "cli",
 )

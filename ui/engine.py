@@ -97,7 +97,11 @@ class Engine(Protocol):
     def is_stale(self) -> bool: ...
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: ProgressCallback | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport: ...
 
     def facets(self) -> tuple[Facet, ...]: ...

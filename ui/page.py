@@ -42,17 +42,7 @@ def main() -> None:
     if "language" not in state:
         state.language = first_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
-    number = begin_request()
-    try:
-        _draw(texts)
-    except Exception:
-        # Streamlit logs it, and says no more than that there was an error.
-        st.html(notice_html(texts.numbered(texts.page_broken, number), "error"))
-        raise
-
-
-def _draw(texts: Texts) -> None:
-    state = st.session_state
+    begin_request()
     run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
     if not let_in(texts):
         return

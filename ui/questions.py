@@ -171,15 +171,18 @@ def _welcome(engine: Engine, texts: Texts) -> None:
                     on_click=_submit,
                     args=(example.question, engine, texts),
                 )
-    many = texts.see_documents.format(count=texts.count(len(sources)))
-    st.button(
-        texts.see_document if len(sources) == 1 else many,
-        key="see-documents",
-        type="tertiary",
-        icon=":material/menu_book:",
-        on_click=turn_page,
-        args=("documents",),
-    )
+    if sources:
+        many = texts.see_documents.format(count=texts.count(len(sources)))
+        st.button(
+            texts.see_document if len(sources) == 1 else many,
+            key="see-documents",
+            type="tertiary",
+            icon=":material/menu_book:",
+            on_click=turn_page,
+            args=("documents",),
+        )
+    else:
+        st.html(notice_html(texts.documents_empty))
     if engine.skipped:
         st.html(skipped_html(engine.skipped, texts))
 

@@ -15,9 +15,10 @@ import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+import streamlit as st
 import uvicorn.config
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -28,12 +29,17 @@ from streamlit import logger as streamlit_logger
 
 from rag.config import Settings, load_settings
 from rag.errors import CitadelleError
-from rag.logs import set_up_logs
+from rag.logs import begin_request, request_id, set_up_logs
 from rag.tracing import set_up_tracing
 from ui.engine import opening
+from ui.languages import first_language
+from ui.rendering import notice_html
 from ui.scripts import SCRIPTS
+from ui.texts import TEXTS, InterfaceLanguage
 
-__all__ = ["HEADERS", "Guard", "guards", "opened", "policy", "set_up_observing"]
+__all__ = ["HEADERS", "Guard", "guards", "opened", "policy", "say_failed", "set_up_observing"]
+
+logger = logging.getLogger(__name__)
 
 # With an index at hand the engine opens within this; otherwise the page shows how far it is.
 _PATIENCE_SECONDS: Final = 20.0
@@ -191,21 +197,37 @@ def set_up_observing() -> None:
         settings = Settings.model_construct()
     set_up_logs(settings, serving=True)
     # Both give each of their loggers an output and a form of its own.
-    streamlit_logger.setup_formatter = _pass_on
+    streamlit_logger.setup_formatter = _pass_on  # type: ignore[assignment]
     streamlit_logger.update_formatter()
-    for name, logger in uvicorn.config.LOGGING_CONFIG["loggers"].items():
-        logger.update(handlers=[], propagate=_is_passed_on(name))
+    for name, wanted in uvicorn.config.LOGGING_CONFIG["loggers"].items():
+        wanted.update(handlers=[], propagate=_is_passed_on(name))
     set_up_tracing()
 
 
-def _pass_on(logger: logging.Logger) -> None:
-    logger.handlers.clear()
-    logger.propagate = _is_passed_on(logger.name)
+def _pass_on(theirs: logging.Logger) -> None:
+    theirs.handlers.clear()
+    theirs.propagate = _is_passed_on(theirs.name)
 
 
 def _is_passed_on(name: str) -> bool:
     # Addresses of the page, which name documents.
     return name != "uvicorn.access"
+
+
+def say_failed(error: Exception) -> bool:
+    """Say that the page could not be drawn, with the number to report; tell that it is said.
+
+    Streamlit has logged it.
+    """
+    number = request_id()
+    if not number:
+        # Of a part that is drawn by itself the log has no number yet.
+        number = begin_request()
+        logger.error("A part of the page could not be drawn.", exc_info=error)
+    language = st.session_state.get("language") or first_language()
+    texts = TEXTS[cast(InterfaceLanguage, language)]
+    st.html(notice_html(texts.numbered(texts.page_broken, number), "error"))
+    return True
 
 
 @asynccontextmanager

@@ -253,6 +253,7 @@ class Texts:
     remove: str
     remove_title: str
     remove_text: str
+    remove_last: str
     cancel: str
     trash: str
     trash_help: str

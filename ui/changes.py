@@ -115,8 +115,8 @@ def removing(library: Library, doc_id: str, engine: Engine) -> Task:
             library.restore(removed.key)
             change.removed, change.behind = None, False
             raise LibraryError(
-                "{document} was left where it is: none of the other documents can be read any more. "
-                "Bring the index in step first.",
+                "{document} was left where it is: none of the other documents can be read any "
+                "more. Bring the index in step first.",
                 document=doc_id,
             ) from error
 

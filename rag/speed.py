@@ -63,23 +63,34 @@ def opened_in(name: str, detail: str, seconds: float) -> Finding:
 
 def examine_reading(folder: Path) -> Iterator[Finding]:
     """Measure how fast the disk gives the largest file below a folder; nothing without one."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    largest = max(files, key=lambda path: path.stat().st_size, default=None)
-    if largest is None or largest.stat().st_size < _BLOCK or not hasattr(os, "posix_fadvise"):
+    largest = max(folder.rglob("*"), key=_size, default=folder)
+    if _size(largest) < _BLOCK or not hasattr(os, "posix_fadvise"):
         return
     begin = time.perf_counter()
     count = 0
-    with largest.open("rb", buffering=0) as file:
-        # Or memory would answer in the place of the disk.
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while count < _MOST_READ and (block := file.read(_BLOCK)):
-            count += len(block)
+    try:
+        with largest.open("rb", buffering=0) as file:
+            # Or memory would answer in the place of the disk.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while count < _MOST_READ and (block := file.read(_BLOCK)):
+                count += len(block)
+    except OSError as error:
+        yield Finding("Reading", False, f"{largest} cannot be read: {error.strerror or error}")
+        return
     speed = count / (1 << 20) / max(time.perf_counter() - begin, 1e-6)
     slow = speed < _DISK_MIB_A_SECOND
     advice = "; slow: set 'cache' (CITADELLE_CACHE) to a folder on a faster disk of this machine"
     yield Finding(
         "Reading", True, f"{speed:,.0f} MiB/s from {folder}" + (advice if slow else ""), slow
     )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() and not path.is_symlink() else 0
+    except OSError:
+        # Other processes keep files there for as long as they run.
+        return 0
 
 
 def examine_questions(citadelle: Citadelle) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from rag.answering import ABSTENTION, NEAREST, REPLIES
 from rag.chat_model import ChatModel
 from rag.cli import main
 from rag.config import Settings, load_settings
-from rag.speed import _faster_reading
+from rag.speed import _faster_reading, examine_reading
 from rag.verification import Support
 from rag.writing import NOTICES
 from tests.conftest import CORPUS, ROOT, ToyEncoder
@@ -834,3 +834,21 @@ def test_a_first_question_indexes_and_answers(shell: Callable[..., Run]) -> None
 def test_an_error_is_one_line(shell: Callable[..., Run]) -> None:
     run = shell("ask", "Où ?", CITADELLE_COLOUR="blue")
     assert run.complaint.startswith("Unknown variable CITADELLE_COLOUR")
+
+
+def test_a_file_that_goes_while_the_disk_is_measured_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone.bin"
+    gone.write_bytes(b"0" * (4 << 20))
+    (tmp_path / "there.bin").write_bytes(b"0" * (2 << 20))
+    stat = Path.stat
+
+    def vanishing(path: Path, **options: Any) -> os.stat_result:
+        if path == gone:
+            raise FileNotFoundError
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    (finding,) = examine_reading(tmp_path)
+    assert finding.ok and "MiB/s" in finding.detail

@@ -9,6 +9,13 @@ if __name__ == "__main__":
 else:
     # Streamlit looks for this name, serves what it finds, and draws the page from this file.
     from ui.api import routes
-    from ui.server import guards, opened
+    from ui.server import guards, opened, say_failed, set_up_observing
 
-    app = st.App(__file__, routes=routes(), middleware=guards(), lifespan=opened)
+    set_up_observing()
+    app = st.App(
+        __file__,
+        routes=routes(),
+        middleware=guards(),
+        lifespan=opened,
+        on_script_error=say_failed,
+    )

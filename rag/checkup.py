@@ -30,11 +30,12 @@ _SMALLEST_ROOM = 200 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `detail` says what to do where it is not in order."""
+    """One thing that was looked at; `detail` says what to do where it is not in order, or slow."""
 
     name: str
     ok: bool
     detail: str
+    slow: bool = False
 
 
 def examine_files(settings: Settings) -> Iterator[Finding]:

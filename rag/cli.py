@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -28,6 +28,7 @@ from rag.config import NO_READER, Settings, load_settings
 from rag.errors import CitadelleError, IndexLoss
 
 if TYPE_CHECKING:
+    from rag.checkup import Finding
     from rag.encoder import Encoder
     from rag.indexing import Changes, IndexReport
     from rag.pipeline import Citadelle
@@ -283,15 +284,16 @@ def text(
 
 @app.command()
 def doctor(index_folder: IndexOption = None, as_json: JsonOption = False) -> None:
-    """Check the installation, the encoder and the index, and say what to mend."""
+    """Check the installation, the encoder and the index; say what to mend and what is slow."""
     checks = list(_diagnose(index_folder))
     if as_json:
-        _print_json({"checks": [{"name": n, "ok": ok, "detail": d} for n, ok, d in checks]})
+        _print_json({"checks": [asdict(check) for check in checks]})
     else:
-        for name, ok, detail in checks:
-            line = Text("ok    " if ok else "wrong ", style="green" if ok else "bold red")
-            _out().print(line + Text(f"{name}: {detail}", style="default"))
-    if not all(ok for _, ok, _ in checks):
+        for check in checks:
+            mark = ("slow  ", "yellow") if check.slow else ("ok    ", "green")
+            line = Text(*(mark if check.ok else ("wrong ", "bold red")))
+            _out().print(line + Text(f"{check.name}: {check.detail}", style="default"))
+    if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
 
@@ -339,6 +341,8 @@ def serve(
         # Or Streamlit asks a server elsewhere which address this machine has.
         "browser.serverAddress": "localhost",
         "logger.hideWelcomeMessage": "true",
+        # Drawn with colours on stdout, what failed would not be in the log.
+        "logger.enableRich": "false",
     }
     command += [f"--{name}={value}" for name, value in options.items()]
     # Replacing this process frees the memory of the preparation and passes Ctrl-C on.
@@ -360,7 +364,7 @@ def mcp(index_folder: IndexOption = None) -> None:
             "run: pip install 'citadelle[mcp]'"
         ) from error
     # Said here, where a person sees it, rather than by the first tool.
-    load_settings(index=index_folder)
+    _observe(load_settings(index=index_folder), serving=True)
     serve_mcp(index_folder)
 
 
@@ -682,8 +686,19 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -> Citadelle:
     from rag.pipeline import Citadelle
 
+    _observe(load_settings(index=index_folder, **settings))
     with _progress() as progress:
         return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
+
+
+def _observe(settings: Settings, *, serving: bool = False) -> None:
+    """Begin to log and to trace, where the settings and the environment ask for it."""
+    from rag.logs import begin_request, set_up_logs
+    from rag.tracing import set_up_tracing
+
+    set_up_logs(settings, serving=serving)
+    set_up_tracing()
+    begin_request()
 
 
 def _prepare(index_folder: Path | None, settings: Settings) -> None:
@@ -720,20 +735,23 @@ def _check_port(address: str, port: int) -> None:
             ) from error
 
 
-def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
-    yield "Python", sys.version_info >= (3, 11), platform.python_version()
-    packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
-    yield "Packages", True, ", ".join(f"{name} {version(name)}" for name in packages)
-    from rag.checkup import examine_disk, examine_files, examine_index
+def _diagnose(index_folder: Path | None) -> Iterator[Finding]:
+    from rag.checkup import Finding, examine_disk, examine_files, examine_index
+    from rag.speed import examine_machine, examine_questions, examine_reading, opened_in
 
+    yield Finding("Python", sys.version_info >= (3, 11), platform.python_version())
+    packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
+    yield Finding("Packages", True, ", ".join(f"{name} {version(name)}" for name in packages))
+    yield examine_machine()
     try:
         settings = load_settings(index=index_folder)
     except CitadelleError as error:
-        yield "Settings", False, str(error)
+        yield Finding("Settings", False, str(error))
         return
-    yield "Settings", True, f"corpus {settings.corpus}, index {settings.index}"
-    yield from map(astuple, examine_disk(settings))
-    yield from map(astuple, examine_files(settings))
+    yield Finding("Settings", True, f"corpus {settings.corpus}, index {settings.index}")
+    yield from examine_disk(settings)
+    yield from examine_reading(settings.cache)
+    yield from examine_files(settings)
     from rag.encoder import open_encoder
     from rag.index import Index
     from rag.pipeline import Citadelle, open_stages
@@ -744,35 +762,38 @@ def _diagnose(index_folder: Path | None) -> Iterator[tuple[str, bool, str]]:
             encoder = open_encoder(settings, progress)
         took = time.perf_counter() - begin
         detail = f"{encoder.name}, {encoder.dimension} dimensions, loaded in {took:.1f} s"
-        yield "Encoder", True, detail
+        yield opened_in("Encoder", detail, took)
     except CitadelleError as error:
-        yield "Encoder", False, str(error)
+        yield Finding("Encoder", False, str(error))
         return
     try:
+        begin = time.perf_counter()
         opened = Index.open(settings, encoder)
+        took = time.perf_counter() - begin
     except CitadelleError as error:
-        yield "Index", False, str(error)
+        yield Finding("Index", False, str(error))
         return
-    yield from map(astuple, examine_index(settings, opened))
+    yield from examine_index(settings, opened)
+    yield opened_in("Opening", f"the index opened in {took:.1f} s", took)
     for entry in opened.skipped:
-        yield "Document", False, f"{entry.path}: {entry.reason}"
+        yield Finding("Document", False, f"{entry.path}: {entry.reason}")
     try:
         second, reading = open_stages(settings, encoder)
     except CitadelleError as error:
-        yield "Reader", False, str(error)
+        yield Finding("Reader", False, str(error))
         return
     if reading is not None:
-        yield "Reader", True, reading.reader.name
+        yield Finding("Reader", True, reading.reader.name)
     elif settings.reader == NO_READER:
-        yield "Reader", True, "none, as set"
+        yield Finding("Reader", True, "none, as set")
     else:
-        yield "Reader", True, f"none: the bundled one does not fit the encoder {encoder.name}"
-    answer = Citadelle(settings, encoder, opened, second, reading).ask(
-        "Quel est le sujet du premier chapitre ?"
-    )
-    yield "Answering", True, f"one question took {answer.timings['total_ms']:.0f} ms"
+        yield Finding(
+            "Reader", True, f"none: the bundled one does not fit the encoder {encoder.name}"
+        )
+    with Citadelle(settings, encoder, opened, second, reading) as citadelle:
+        yield from examine_questions(citadelle)
     if settings.llm:
-        yield "Model", *_try_model(settings, encoder)
+        yield Finding("Model", *_try_model(settings, encoder))
 
 
 def _try_model(settings: Settings, encoder: Encoder) -> tuple[bool, str]:

@@ -199,6 +199,16 @@ class Settings(BaseSettings):
         True,
         description="Whether the page may add documents, take them away and index them again.",
     )
+    log_level: Literal["auto", "debug", "info", "warning", "error"] = Field(
+        "auto",
+        description="Least weight of what is logged, on stderr; 'auto' logs every question where "
+        "a page or an assistant is served, and nothing in other commands. No text of a question, "
+        "an answer or a document is ever logged.",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="Form of a line of the log; 'auto' is text at a terminal, JSON elsewhere.",
+    )
     api: bool = Field(
         False,
         description="Answer programs too, beside the page: under /v1 as OpenAI's interface does.",

@@ -6,6 +6,7 @@ documents are resources too. Needs the package `mcp`, which only this module imp
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -26,12 +27,15 @@ from typing_extensions import TypedDict
 from rag.chat_model import writes_for_programs
 from rag.config import load_settings
 from rag.errors import CitadelleError, DocumentNotFound
+from rag.logs import begin_request, unforeseen
 from rag.pipeline import Citadelle
 from rag.types import Answer, Document, Ranking, Source
 
 __all__ = ["Shelf", "open_engine", "open_server", "serve_mcp"]
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_READING = 20_000
 _INSTRUCTIONS = (
@@ -178,12 +182,14 @@ class Shelf:
         return self._engine
 
     def _run(self, done: threading.Event) -> None:
+        begin_request()
         try:
             self._engine = self._opener()
         except CitadelleError as error:
             self._error = error
         except Exception as error:
-            self._error = CitadelleError(f"{type(error).__name__}: {error}")
+            logger.exception("The documents were not opened.")
+            self._error = unforeseen(error)
         finally:
             done.set()
 
@@ -315,10 +321,16 @@ def open_engine(index: Path | None) -> Citadelle:
 
 def _try(act: Callable[[], Result]) -> Result:
     """Return what a function does; a problem is one sentence for the assistant."""
+    number = begin_request()
     try:
         return act()
     except CitadelleError as error:
         raise ToolError(str(error)) from error
+    except Exception as error:
+        logger.exception("A question of an assistant was not answered.")
+        raise ToolError(
+            f"This failed for a reason that is in the log, under the number {number}."
+        ) from error
 
 
 def _stretch(document: Document, start: int, end: int | None) -> Stretch:

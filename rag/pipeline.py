@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -29,6 +30,7 @@ from rag.index import Index
 from rag.indexing import IndexReport, build_index, is_stale
 from rag.language import detect
 from rag.library import Library
+from rag.logs import outline
 from rag.parts import parts
 from rag.questions import asked_for
 from rag.reader import EvidenceReader
@@ -36,11 +38,14 @@ from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.rewriting import rewritten
 from rag.span_model import open_span_reader
+from rag.tracing import Span, span
 from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped, Source, Turn
 from rag.verification import open_verifier
 from rag.writing import Event, Writer, open_writer
 
 __all__ = ["Citadelle", "open_stages"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +217,22 @@ class Citadelle:
             return True
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: Progress | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: Progress | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport:
-        """Bring the index in step with its source files, and use it."""
+        """Bring the index in step with its source files, and use it.
+
+        Where no document is left, raises `NothingToIndex` unless it `may_empty`.
+        """
         report = build_index(
-            list(paths or [self.settings.corpus]), self.settings, self.encoder, progress
+            list(paths or [self.settings.corpus]),
+            self.settings,
+            self.encoder,
+            progress,
+            may_lose="all" if may_empty else "most",
         )
         self.refresh()
         return report
@@ -238,10 +254,7 @@ class Citadelle:
         when the passages that it found are read, `("read", 0, passages)`.
         Raises `InvalidQuestion` and `InvalidFilter`.
         """
-        if not written:
-            heard = self._understand(question, history)
-            return self._quoting(self._live, question, heard, filters, progress)
-        events = self.stream(question, history, filters, progress)
+        events = self._answering(question, history, filters, progress, None, written)
         (answer,) = (event for event in events if isinstance(event, Answer))
         return answer
 
@@ -261,32 +274,49 @@ class Citadelle:
         stops the model and gives none. `progress` is told what `ask` tells it,
         and `("write", 0, passages)` when the model is asked. Raises as `ask`.
         """
+        return self._answering(question, history, filters, progress, stopped, True)
+
+    def _answering(
+        self,
+        question: str,
+        history: Sequence[str | Turn],
+        filters: Filters | None,
+        progress: Progress | None,
+        stopped: Callable[[], bool] | None,
+        written: bool,
+    ) -> Generator[Event, None, None]:
         begin = time.perf_counter()
         live = self._live
-        heard = self._understand(question, history)
-        timings: dict[str, float] = {}
-        if self._writer is not None and heard.carried:
-            heard = self._rewritten(self._writer, heard, question, history, stopped)
-            timings = {"rewrite_ms": (time.perf_counter() - begin) * 1000}
-        answer = self._quoting(live, question, heard, filters, progress)
-        if timings:
-            total = (time.perf_counter() - begin) * 1000
-            timings = {**timings, **answer.timings, "total_ms": total}
-            answer = replace(answer, timings=timings)
-        if self._writer is None or answer.mode != "extractive":
-            yield answer
-            return
-        documents = live.index.documents
-        if progress is not None:
-            progress("write", 0, len(answer.passages))
-        with closing(self._writer.write(heard.asked, answer, documents, stopped)) as events:
-            for event in events:
-                if isinstance(event, Answer):
-                    total = (time.perf_counter() - begin) * 1000
-                    event = replace(
-                        event, timings={**answer.timings, **event.timings, "total_ms": total}
-                    )
-                yield event
+        with Span("ask") as whole:
+            with whole.current():
+                heard = self._understand(question, history)
+                taken: dict[str, float] = {}
+                if self._writer is not None and written and heard.carried:
+                    heard = self._rewritten(self._writer, heard, question, history, stopped)
+                    taken["rewrite_ms"] = (time.perf_counter() - begin) * 1000
+                answer = self._quoting(live, question, heard, filters, progress)
+                taken.update(answer.timings)
+            if self._writer is not None and written and answer.mode == "extractive":
+                found = answer
+                events = self._writer.write(heard.asked, found, live.index.documents, stopped)
+                with whole.current():
+                    writing = Span("write")
+                if progress is not None:
+                    progress("write", 0, len(found.passages))
+                with writing, closing(events):
+                    for event in writing.over(events):
+                        if isinstance(event, Answer):
+                            answer = event
+                        else:
+                            yield event
+                    writing.note(passages=len(found.passages), removed=len(answer.removed))
+                taken.update(answer.timings)
+            taken["total_ms"] = (time.perf_counter() - begin) * 1000
+            answer = replace(answer, timings=taken)
+            whole.note(**outline(answer))
+        durations = {name: round(value, 1) for name, value in answer.timings.items()}
+        logger.info("A question was answered.", extra={**outline(answer), **durations})
+        yield answer
 
     def _quoting(
         self,
@@ -307,18 +337,22 @@ class Citadelle:
             progress("search", 0, 0)
         k = self.settings.read_passages
         asked = self._parts(question, heard)
-        found = [
-            live.retriever.first_stage(part.asked, k=k, language=part.tongue, filters=filters)
-            for _, part in asked
-        ]
+        with span("retrieve", parts=len(asked)) as step:
+            found = [
+                live.retriever.first_stage(part.asked, k=k, language=part.tongue, filters=filters)
+                for _, part in asked
+            ]
+            step.note(found=sum(len(first.hits) for first in found))
         retrieved = time.perf_counter()
+        to_read = sum(min(len(first.hits), k) for first in found)
         if progress is not None:
-            progress("read", 0, sum(min(len(first.hits), k) for first in found))
-        answers = [
-            self._answer(live, words, part, live.retriever.second_stage(first, k=k))
-            for (words, part), first in zip(asked, found, strict=True)
-        ]
-        answer = self._joined(question, heard, asked, answers)
+            progress("read", 0, to_read)
+        with span("read", passages=to_read):
+            answers = [
+                self._answer(live, words, part, live.retriever.second_stage(first, k=k))
+                for (words, part), first in zip(asked, found, strict=True)
+            ]
+            answer = self._joined(question, heard, asked, answers)
         end = time.perf_counter()
         return replace(
             answer,

@@ -301,7 +301,8 @@ class Answer:
     replies to a greeting or to a question about the assistant, rests on nothing. `understood` is
     what was asked in place of a follow-up, empty for a question that stands alone.
     `timings` holds `retrieve_ms`, `read_ms` and `total_ms`; with a language model `write_ms` too,
-    and `first_sentence_ms` where one of its sentences stood. `model` is the one that wrote the
+    of which `verify_ms` went into checking, and `first_sentence_ms` where one of its sentences
+    stood. `model` is the one that wrote the
     text, `removed` the sentences of a model that the passages do not support, and `notice` says
     why a model's answer is not there, or not whole.
     """

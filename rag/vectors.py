@@ -128,9 +128,11 @@ def _client(path: Path) -> Any:
     import chromadb
     from chromadb.config import Settings as ChromaSettings
 
-    # Given in full: Chroma also reads a `.env` from the current folder.
+    # Given in full: Chroma also reads a `.env` from the current folder, and variables that would
+    # have it send spans of its own.
     return chromadb.PersistentClient(
-        path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
+        path=str(path),
+        settings=ChromaSettings(anonymized_telemetry=False, chroma_otel_granularity="none"),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from rag import tracing
 from rag.chat_model import ChatModel, Readable, Stopped, open_chat_model, stoppable
 from rag.chunking import heading_path_at, units
 from rag.citation import cite, marker
@@ -206,6 +207,7 @@ class _Desk:
     seen: set[str] = field(default_factory=set)
     repeats: int = 0
     first: float | None = None
+    checking: float = 0.0
     stopped: Callable[[], bool] | None = None
     # The units of each passage that was cited, as they are and as the encoder sees them.
     units: dict[tuple[str, int], tuple[list[tuple[int, int]], Vectors]] = field(
@@ -275,7 +277,10 @@ class Writer:
             detail = str(error)
         finally:
             reply.close()
-        timings = {"write_ms": (time.monotonic() - begin) * 1000}
+        timings = {
+            "write_ms": (time.monotonic() - begin) * 1000,
+            "verify_ms": desk.checking * 1000,
+        }
         if desk.first is not None:
             timings["first_sentence_ms"] = (desk.first - begin) * 1000
         if not desk.sentences:
@@ -378,7 +383,11 @@ class Writer:
             piece = read(begin + limit - time.monotonic())
             for drafted in draft.finish() if piece is None else draft.feed(piece):
                 written += 1
-                event = self._checked(drafted, given, question, tongue, desk)
+                began = time.monotonic()
+                with tracing.span("verify") as step:
+                    event = self._checked(drafted, given, question, tongue, desk)
+                    step.note(supported=isinstance(event, Sentence))
+                desk.checking += time.monotonic() - began
                 if event is not None:
                     yield event
                 if len(desk.sentences) >= most:

@@ -23,7 +23,8 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from rag.answering import ABSTENTION, NEAREST, REPLIES
 from rag.chat_model import ChatModel
 from rag.cli import main
-from rag.config import Settings
+from rag.config import Settings, load_settings
+from rag.speed import _faster_reading, examine_reading
 from rag.verification import Support
 from rag.writing import NOTICES
 from tests.conftest import CORPUS, ROOT, ToyEncoder
@@ -545,7 +546,11 @@ def test_a_pipe_that_closes_early_is_no_error(
 # --- doctor and serve ---------------------------------------------------------------------
 
 
-def test_doctor_finds_nothing_wrong(citadelle: Command) -> None:
+def test_doctor_finds_nothing_wrong(
+    citadelle: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5), raising=False)
     citadelle("index")
     run = citadelle("doctor")
     assert run.code == 0
@@ -554,6 +559,7 @@ def test_doctor_finds_nothing_wrong(citadelle: Command) -> None:
     assert [check["name"] for check in checks] == [
         "Python",
         "Packages",
+        "Machine",
         "Settings",
         "Cache",
         "Disk",
@@ -563,10 +569,42 @@ def test_doctor_finds_nothing_wrong(citadelle: Command) -> None:
         "Encoder",
         "Counts",
         "Index",
+        "Opening",
         "Reader",
+        "Search",
         "Answering",
     ]
-    assert all(check["ok"] for check in checks)
+    assert all(check["ok"] and not check["slow"] for check in checks)
+
+
+def test_doctor_says_what_to_do_about_what_is_slow(
+    citadelle: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "weights.bin").write_bytes(b"0" * (2 << 20))
+    monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0), raising=False)
+    for limit in ("_ENCODER_SECONDS", "_INDEX_SECONDS", "_SEARCH_MS", "_READ_MS_A_PASSAGE"):
+        monkeypatch.setattr(f"rag.speed.{limit}", -1.0)
+    monkeypatch.setattr("rag.speed._DISK_MIB_A_SECOND", float("inf"))
+    citadelle("index")
+    run = citadelle("doctor")
+    # Slow is not wrong.
+    assert run.code == 0
+    slow = [line for line in run.out.splitlines() if line.startswith("slow  ")]
+    assert [line.removeprefix("slow  ").partition(":")[0] for line in slow] == [
+        "Machine",
+        "Reading",
+        "Encoder",
+        "Opening",
+        "Search",
+        "Answering",
+    ]
+    remedies = ("stop them", "'cache'", "'cache'", "'index'", "'candidates'", "'read_passages'")
+    assert all(remedy in line for remedy, line in zip(remedies, slow, strict=True))
+    monkeypatch.setenv("CITADELLE_RERANKER", "absent")
+    settings = load_settings()
+    assert "'reranker'" in _faster_reading(settings)
 
 
 def test_doctor_finds_a_file_that_has_changed(
@@ -796,3 +834,21 @@ def test_a_first_question_indexes_and_answers(shell: Callable[..., Run]) -> None
 def test_an_error_is_one_line(shell: Callable[..., Run]) -> None:
     run = shell("ask", "Où ?", CITADELLE_COLOUR="blue")
     assert run.complaint.startswith("Unknown variable CITADELLE_COLOUR")
+
+
+def test_a_file_that_goes_while_the_disk_is_measured_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone.bin"
+    gone.write_bytes(b"0" * (4 << 20))
+    (tmp_path / "there.bin").write_bytes(b"0" * (2 << 20))
+    stat = Path.stat
+
+    def vanishing(path: Path, **options: Any) -> os.stat_result:
+        if path == gone:
+            raise FileNotFoundError
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    (finding,) = examine_reading(tmp_path)
+    assert finding.ok and "MiB/s" in finding.detail

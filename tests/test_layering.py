@@ -12,6 +12,8 @@ ORDER = (
     "errors",
     "types",
     "config",
+    "logs",
+    "tracing",
     "language",
     "sentences",
     "documents",
@@ -55,6 +57,7 @@ ORDER = (
     "feedback",
     "history",
     "pipeline",
+    "speed",
     "mcp_server",
     "cli",
 )

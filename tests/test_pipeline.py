@@ -22,6 +22,7 @@ from rag.errors import (
     InvalidFilter,
     InvalidQuestion,
     ModelError,
+    NothingToIndex,
 )
 from rag.index import Index
 from rag.indexing import build_index
@@ -530,3 +531,24 @@ def test_a_model_that_cannot_be_opened_is_said_at_once(settings: Settings) -> No
 
 def unopened() -> SignalVerifier:
     raise AssertionError("No model is configured: nothing is to be checked.")
+
+
+def test_the_last_document_may_leave_when_that_is_said(
+    opening: dict[str, Any], folder: Path
+) -> None:
+    with Citadelle.open(**opening) as citadelle:
+        for file in folder.iterdir():
+            file.unlink()
+        with pytest.raises(NothingToIndex):
+            citadelle.index([folder])
+        report = citadelle.index([folder], may_empty=True)
+        assert (len(report.removed), report.chunks) == (2, 0)
+        assert citadelle.sources() == () and citadelle.facets() == ()
+        assert citadelle.ask("Où est le bureau ?").abstained
+    index = {name: value for name, value in opening.items() if name != "corpus"}
+    # What is empty opens again, and takes in what is added.
+    with Citadelle.open(**index, update=True) as citadelle:
+        assert citadelle.sources() == ()
+        (folder / "neuf.md").write_text("Le bureau est à Bruxelles.\n", encoding="utf-8")
+        citadelle.index([folder])
+        assert [source.doc_id for source in citadelle.sources()] == ["neuf.md"]

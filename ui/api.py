@@ -19,6 +19,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import date
 from functools import wraps
@@ -33,6 +34,7 @@ from starlette.routing import BaseRoute, Route
 from rag.chat_model import writes_for_programs
 from rag.config import Settings, load_settings
 from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter, InvalidQuestion
+from rag.logs import begin_request, request_id
 from rag.types import Answer, Document
 from rag.writing import Sentence
 from ui import engine as engines
@@ -54,6 +56,8 @@ _LARGEST_BODY: Final = 1 << 20
 # What a follow-up says again stands in the last few questions.
 _EARLIER_QUESTIONS: Final = 20
 _RETRY_SECONDS: Final = 5
+# Under which a program and the log speak of the same request.
+_NUMBER: Final = "X-Request-Id"
 # What would be a picture, a link or markup where a program shows the text as Markdown: a
 # picture would be fetched from wherever a document says.
 _MARKUP: Final = re.compile(r"(?<=!)(?=\[)|(?<=\])(?=\()|(?=<[a-zA-Z/!?])")
@@ -160,20 +164,27 @@ _Handler = Callable[["Interface", Request], Awaitable[Response]]
 
 
 def _guarded(handler: _Handler) -> Callable[[Interface, Request], Awaitable[Response]]:
-    """Let in who may ask, and turn what goes wrong into OpenAI's object for errors."""
+    """Let in who may ask, number what is asked, and turn what goes wrong into OpenAI's object."""
 
     @wraps(handler)
     async def guarded(interface: Interface, request: Request) -> Response:
-        try:
-            interface.let_in(request)
-            return await handler(interface, request)
-        except _Refused as refused:
-            return JSONResponse(refused.to_dict(), refused.status, refused.headers)
-        except (ClientDisconnect, _Left):
-            # Nobody is there to read it.
-            return Response(status_code=400)
+        number = begin_request(request.headers.get(_NUMBER, ""))
+        response = await _answered(handler, interface, request)
+        response.headers[_NUMBER] = number
+        return response
 
     return guarded
+
+
+async def _answered(handler: _Handler, interface: Interface, request: Request) -> Response:
+    try:
+        interface.let_in(request)
+        return await handler(interface, request)
+    except _Refused as refused:
+        return JSONResponse(refused.to_dict(), refused.status, refused.headers)
+    except (ClientDisconnect, _Left):
+        # Nobody is there to read it.
+        return Response(status_code=400)
 
 
 class Interface:
@@ -309,7 +320,9 @@ class Interface:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(happened.put_nowait, event)
 
-        work: Future[None] = self._threads.submit(_work, engine, asked, tell, left)
+        work: Future[None] = self._threads.submit(
+            copy_context().run, _work, engine, asked, tell, left
+        )
         work.add_done_callback(lambda _: self._room.release())
         watch = asyncio.create_task(_watch(request, happened))
         try:
@@ -598,7 +611,11 @@ def _shown(text: str) -> str:
 
 
 def _failed() -> _Refused:
-    return _Refused(500, "The question was not answered; the log of the server says why.")
+    return _Refused(
+        500,
+        "The question was not answered; the log of the server says why, under the number "
+        f"{request_id()}.",
+    )
 
 
 def routes() -> list[BaseRoute]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import CitadelleError, LibraryError, NothingToIndex
 from rag.library import Added, Existing, Library, Removed, Upload
+from rag.logs import begin_request, unforeseen
 from ui.engine import Engine, Progress
 
 if TYPE_CHECKING:
@@ -58,15 +59,14 @@ class Change:
         self.progress = Progress(stage, done, total)
 
     def _run(self) -> None:
+        begin_request()
         try:
             self._task(self)
         except CitadelleError as error:
             self.error = error
         except Exception as error:
             logger.exception("The documents could not be changed.")
-            self.error = CitadelleError(
-                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
-            )
+            self.error = unforeseen(error)
         finally:
             self._finished.set()
 
@@ -101,18 +101,22 @@ def adding(
 
 
 def removing(library: Library, doc_id: str, engine: Engine) -> Task:
-    """Take a document away, unless it is the last one: an index is never empty."""
+    """Take a document away, the last one too.
+
+    It stays where the others have gone by themselves: nobody was asked about those.
+    """
 
     def task(change: Change) -> None:
+        is_last = [source.doc_id for source in engine.sources()] == [doc_id]
         removed = change.removed = library.remove(doc_id)
         try:
-            _index(change, engine)
+            _index(change, engine, may_empty=is_last)
         except NothingToIndex as error:
             library.restore(removed.key)
             change.removed, change.behind = None, False
             raise LibraryError(
-                "{document} is the only document that can be read, and there must be one; it was "
-                "left where it is. Add another one first.",
+                "{document} was left where it is: none of the other documents can be read any "
+                "more. Bring the index in step first.",
                 document=doc_id,
             ) from error
 
@@ -138,7 +142,7 @@ def indexing(engine: Engine) -> Task:
     return task
 
 
-def _index(change: Change, engine: Engine) -> None:
+def _index(change: Change, engine: Engine, *, may_empty: bool = False) -> None:
     change.behind = True
-    change.report = engine.index(engine.library.paths, change.advance)
+    change.report = engine.index(engine.library.paths, change.advance, may_empty=may_empty)
     change.behind = False

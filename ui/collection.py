@@ -113,6 +113,8 @@ def ask_to_remove(source: Source, engine: Engine, texts: Texts) -> None:
                 )
             )
         )
+        if len(engine.sources()) == 1:
+            st.html(notice_html(texts.remove_last, "warning"))
         with st.container(horizontal=True, gap="small"):
             # Done by the callback: the view that is gone to cannot be set once it is drawn.
             if st.button(

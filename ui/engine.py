@@ -15,6 +15,7 @@ import streamlit as st
 from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.library import Library
+from rag.logs import begin_request, unforeseen
 from rag.types import Answer, Chunk, Document, Facet, Ranking, Skipped, Source
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ class Engine(Protocol):
     def is_stale(self) -> bool: ...
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: ProgressCallback | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport: ...
 
     def facets(self) -> tuple[Facet, ...]: ...
@@ -145,6 +150,7 @@ class Opening:
         return self._finished.wait(seconds)
 
     def _run(self) -> None:
+        begin_request()
         try:
             self.engine = self._opener(self._report)
             # Streamlit collects garbage after every run of the page, which looks at each object
@@ -154,9 +160,7 @@ class Opening:
             self.error = error
         except Exception as error:
             logger.exception("The engine did not open.")
-            self.error = CitadelleError(
-                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
-            )
+            self.error = unforeseen(error)
         finally:
             self._finished.set()
 

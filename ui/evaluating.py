@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rag.errors import CitadelleError, DatasetError, Message
+from rag.logs import begin_request, unforeseen
 from rag.types import Answer
 from ui.engine import Engine
 
@@ -114,6 +115,7 @@ class Evaluating:
         self.stopping = True
 
     def _run(self) -> None:
+        begin_request()
         try:
             self.saved = self._measure()
         except _Stopped:
@@ -122,9 +124,7 @@ class Evaluating:
             self.error = error
         except Exception as error:
             logger.exception("The evaluation did not end.")
-            self.error = CitadelleError(
-                "{kind}: {problem}", kind=type(error).__name__, problem=str(error)
-            )
+            self.error = unforeseen(error)
         finally:
             self._finished.set()
 

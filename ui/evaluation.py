@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 import streamlit as st
 
 from rag.errors import CitadelleError
+from rag.logs import request_id
 from ui.engine import Engine
 from ui.evaluating import Bench, Evaluating, KeptRun, kept_runs, question_files
 from ui.evaluation_texts import EVALUATION_TEXTS, EvaluationTexts
@@ -235,7 +236,11 @@ def _draw_results(data: Path, texts: Texts, words: EvaluationTexts) -> None:
     except Exception:
         # A file that only looks like a run, or a defect of ours.
         logger.exception("The run %s could not be shown.", shown)
-        st.html(notice_html(words.page_failed, "error", detail=texts.server_log))
+        st.html(
+            notice_html(
+                words.page_failed, "error", detail=texts.numbered(texts.server_log, request_id())
+            )
+        )
 
 
 def _label(run: KeptRun, words: EvaluationTexts) -> str:

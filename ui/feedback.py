@@ -13,6 +13,7 @@ import streamlit as st
 from rag import __version__
 from rag.errors import CitadelleError
 from rag.feedback import FeedbackStore, Reason, Verdict
+from rag.logs import request_id
 from rag.types import Answer
 from ui.rendering import help_html, notice_html
 from ui.texts import Texts
@@ -193,7 +194,7 @@ def _store(judgement: Judgement, said: Said | None, folder: Path, texts: Texts) 
     except Exception:
         # A defect of ours must not take the conversation with it.
         logger.exception("The feedback could not be stored.")
-        judgement.error = texts.server_log
+        judgement.error = texts.numbered(texts.server_log, request_id())
         return False
     judgement.said = said
     return True

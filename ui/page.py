@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from rag.chat_model import host_of, writes_elsewhere
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
+from rag.logs import begin_request
 from ui import engine as engines
 from ui.collection import draw_beginning
 from ui.documents import draw_documents
@@ -40,6 +41,7 @@ def main() -> None:
     if "language" not in state:
         state.language = first_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
+    begin_request()
     run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
     if not let_in(texts):
         return

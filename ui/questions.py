@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.errors import CitadelleError, InvalidFilter
+from rag.logs import begin_request
 from rag.types import Answer
 from rag.writing import notice_in
 from ui.copying import draw_copy
@@ -170,15 +171,18 @@ def _welcome(engine: Engine, texts: Texts) -> None:
                     on_click=_submit,
                     args=(example.question, engine, texts),
                 )
-    many = texts.see_documents.format(count=texts.count(len(sources)))
-    st.button(
-        texts.see_document if len(sources) == 1 else many,
-        key="see-documents",
-        type="tertiary",
-        icon=":material/menu_book:",
-        on_click=turn_page,
-        args=("documents",),
-    )
+    if sources:
+        many = texts.see_documents.format(count=texts.count(len(sources)))
+        st.button(
+            texts.see_document if len(sources) == 1 else many,
+            key="see-documents",
+            type="tertiary",
+            icon=":material/menu_book:",
+            on_click=turn_page,
+            args=("documents",),
+        )
+    else:
+        st.html(notice_html(texts.documents_empty))
     if engine.skipped:
         st.html(skipped_html(engine.skipped, texts))
 
@@ -302,6 +306,7 @@ def _answer(
 ) -> None:
     """Answer a question, unless a person is to be asked first who may get it."""
     history = _history(exchange, earlier)
+    number = begin_request(exchange.identifier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
         answer = _given(exchange, history, filters, place, engine, texts)
@@ -328,7 +333,7 @@ def _answer(
     except Exception:
         # A defect of ours must not take the conversation with it.
         logger.exception("The question could not be answered.")
-        exchange.error = texts.unexpected_error
+        exchange.error = texts.numbered(texts.unexpected_error, number)
     settle(exchange, own_folder(engine.settings.data))
 
 

@@ -10,25 +10,36 @@ import asyncio
 import base64
 import hashlib
 import ipaddress
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+import streamlit as st
+import uvicorn.config
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+from streamlit import logger as streamlit_logger
 
-from rag.config import load_settings
+from rag.config import Settings, load_settings
 from rag.errors import CitadelleError
+from rag.logs import begin_request, request_id, set_up_logs
+from rag.tracing import set_up_tracing
 from ui.engine import opening
+from ui.languages import first_language
+from ui.rendering import notice_html
 from ui.scripts import SCRIPTS
+from ui.texts import TEXTS, InterfaceLanguage
 
-__all__ = ["HEADERS", "Guard", "guards", "opened", "policy"]
+__all__ = ["HEADERS", "Guard", "guards", "opened", "policy", "say_failed", "set_up_observing"]
+
+logger = logging.getLogger(__name__)
 
 # With an index at hand the engine opens within this; otherwise the page shows how far it is.
 _PATIENCE_SECONDS: Final = 20.0
@@ -175,6 +186,48 @@ def guards() -> list[Middleware]:
     except CitadelleError:
         hosts = ()  # The page says what is wrong with the settings.
     return [Middleware(Guard, hosts=hosts)]
+
+
+def set_up_observing() -> None:
+    """Log and trace as the settings and the environment say, whoever of the server speaks."""
+    try:
+        settings = load_settings()
+    except CitadelleError:
+        # The page says what is wrong with the settings.
+        settings = Settings.model_construct()
+    set_up_logs(settings, serving=True)
+    # Both give each of their loggers an output and a form of its own.
+    streamlit_logger.setup_formatter = _pass_on  # type: ignore[assignment]
+    streamlit_logger.update_formatter()
+    for name, wanted in uvicorn.config.LOGGING_CONFIG["loggers"].items():
+        wanted.update(handlers=[], propagate=_is_passed_on(name))
+    set_up_tracing()
+
+
+def _pass_on(theirs: logging.Logger) -> None:
+    theirs.handlers.clear()
+    theirs.propagate = _is_passed_on(theirs.name)
+
+
+def _is_passed_on(name: str) -> bool:
+    # Addresses of the page, which name documents.
+    return name != "uvicorn.access"
+
+
+def say_failed(error: Exception) -> bool:
+    """Say that the page could not be drawn, with the number to report; tell that it is said.
+
+    Streamlit has logged it.
+    """
+    number = request_id()
+    if not number:
+        # Of a part that is drawn by itself the log has no number yet.
+        number = begin_request()
+        logger.error("A part of the page could not be drawn.", exc_info=error)
+    language = st.session_state.get("language") or first_language()
+    texts = TEXTS[cast(InterfaceLanguage, language)]
+    st.html(notice_html(texts.numbered(texts.page_broken, number), "error"))
+    return True
 
 
 @asynccontextmanager

@@ -114,6 +114,8 @@ class Texts:
     question_too_long: str
     unexpected_error: str
     server_log: str
+    log_number: str
+    page_broken: str
     index_changed: str
     passage: str
     passages: str
@@ -251,6 +253,7 @@ class Texts:
     remove: str
     remove_title: str
     remove_text: str
+    remove_last: str
     cancel: str
     trash: str
     trash_help: str
@@ -309,6 +312,10 @@ class Texts:
             "country": self.filter_country,
         }
         return names[name]
+
+    def numbered(self, sentence: str, number: str) -> str:
+        """Return a sentence on something that failed, with the number to report it by."""
+        return f"{sentence} {self.log_number.format(number=number)}"
 
     def date(self, day: date) -> str:
         """Write a date in full."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from typing import Final, Protocol
 
 from rag.types import Answer
@@ -43,7 +44,9 @@ class Writing:
         self._abandoned = False
         self._watched = time.monotonic()
         self._finished = threading.Event()
-        threading.Thread(target=self._run, name="citadelle-write", daemon=True).start()
+        # With the number of the question, for the log.
+        run = copy_context().run
+        threading.Thread(target=run, args=(self._run,), name="citadelle-write", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Return True once there is an answer or none to come, at the latest after `seconds`."""

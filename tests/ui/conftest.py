@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from rag.config import Settings
 from rag.errors import DocumentNotFound, IndexDamaged, InvalidFilter
 from rag.indexing import IndexReport
 from rag.library import Library
+from rag.logs import request_id
 from rag.retrieval import facets
 from rag.types import (
     Answer,
@@ -255,11 +257,17 @@ class FakeEngine:
         return self.stale
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: ProgressCallback | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport:
         """Say that all of the documents are there, or raise what was asked for."""
-        if isinstance(self.indexes, Exception):
+        if isinstance(self.indexes, Exception) and not may_empty:
             raise self.indexes
+        if may_empty:
+            self.documents = {}
         return IndexReport((), (), (), (), tuple(self.documents), (), chunks=2)
 
     def facets(self) -> tuple[Facet, ...]:
@@ -279,12 +287,31 @@ class SlowEngine(FakeEngine):
     let: threading.Event = field(default_factory=threading.Event)
 
     def index(
-        self, paths: Sequence[Path] | None = None, progress: ProgressCallback | None = None
+        self,
+        paths: Sequence[Path] | None = None,
+        progress: ProgressCallback | None = None,
+        *,
+        may_empty: bool = False,
     ) -> IndexReport:
         assert progress is not None
         progress("embed", 3, 12)
         assert self.let.wait(20.0)
-        return super().index(paths, progress)
+        return super().index(paths, progress, may_empty=may_empty)
+
+
+@pytest.fixture
+def numbers() -> Iterator[list[str]]:
+    """Return the numbers of the requests on which a line was logged."""
+    seen: list[str] = []
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(request_id())
+
+    noting = Noting()
+    logging.getLogger("ui").addHandler(noting)
+    yield seen
+    logging.getLogger("ui").removeHandler(noting)
 
 
 Start = Callable[..., AppTest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -125,6 +126,20 @@ def refusal(response: Any, status: int) -> str:
     assert set(error) == {"message", "type", "param", "code"}
     assert "\n" not in error["message"]
     return str(error["message"])
+
+
+def test_a_request_has_a_number_in_the_log_and_for_the_program(
+    serve: Serve, numbers: list[str]
+) -> None:
+    client = serve(Asked(gives=RuntimeError("secret detail")))
+    client.headers["X-Request-Id"] = "program-7"
+    response = chat(client, QUESTION)
+    assert refusal(response, 500).endswith("under the number program-7.")
+    assert response.headers["X-Request-Id"] == "program-7"
+    assert set(numbers) == {"program-7"}
+    client.headers["X-Request-Id"] = "two words"
+    refused = client.get("/v1/absent")
+    assert re.fullmatch(r"[0-9a-f]{12}", refused.headers["X-Request-Id"])
 
 
 # --- Answers ------------------------------------------------------------------------------

@@ -282,15 +282,26 @@ def test_removing_asks_first_and_can_be_undone(start: Start) -> None:
     assert "fort.md est de retour" in shown(page)
 
 
-def test_the_only_document_stays(start: Start) -> None:
+def test_the_last_document_can_be_taken_away(start: Start) -> None:
     engine = FakeEngine(indexes=NothingToIndex("No document could be read."))
     engine.library.add([Upload("note.md", NOTE)])
     page = opened(start, engine)
     page.button(key="remove-note.md").click().run()
+    assert TEXTS["fr"].remove_last in shown(page)
     page.button(key="remove-yes").click().run()
     settled(page)
-    assert "note.md est le seul document" in shown(page)
-    assert (engine.settings.corpus / "note.md").exists()
+    assert TEXTS["fr"].documents_empty in shown(page)
+    assert not (engine.settings.corpus / "note.md").exists()
+    page.button_group(key="view").set_value("questions").run()
+    assert TEXTS["fr"].documents_empty in shown(page)
+    assert not page.exception
+
+
+def test_one_of_several_is_not_said_to_be_the_last(start: Start) -> None:
+    engine = FakeEngine({"note.md": document(), "fort.md": document("Fort", "fort.md")})
+    page = opened(start, engine)
+    page.button(key="remove-fort.md").click().run()
+    assert TEXTS["fr"].remove_last not in shown(page)
 
 
 # --- Indexing, and other states -----------------------------------------------------------

@@ -108,3 +108,21 @@ def test_interface_speaks_the_chosen_language(start: Start, language: str, word:
     page.button_group(key="language").set_value(language).run()
     assert word in shown(page)
     assert TEXTS["fr"].welcome_title not in shown(page)
+
+
+def test_a_page_that_cannot_be_drawn_says_so_with_a_number(numbers: list[str]) -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from ui.server import say_failed
+
+        st.session_state.language = "nl"
+        st.session_state.said = say_failed(RuntimeError("secret detail"))
+
+    page = AppTest.from_function(script).run()
+    markup = shown(page)
+    assert page.session_state["said"] is True
+    (number,) = numbers
+    texts = TEXTS["nl"]
+    assert texts.page_broken in markup and texts.log_number.format(number=number) in markup
+    assert "secret detail" not in markup

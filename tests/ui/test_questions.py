@@ -194,6 +194,13 @@ def test_unexpected_error_shows_no_traceback(start: Start) -> None:
     assert "secret detail" not in markup and "Traceback" not in markup
 
 
+def test_unexpected_error_has_a_number_that_is_in_the_log(start: Start, numbers: list[str]) -> None:
+    page = start(FakeEngine(gives=RuntimeError("secret detail")))
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    (number,) = set(numbers)
+    assert number and TEXTS["fr"].log_number.format(number=number) in shown(page)
+
+
 def test_conversation_is_kept_while_documents_are_read(start: Start) -> None:
     page = start(FakeEngine())
     page.chat_input[0].set_value("Que garde le fort ?").run()

@@ -101,9 +101,10 @@ def open_system(
 ) -> AbstractContextManager[System]:
     """Open Citadelle over a corpus, indexing what is not indexed yet.
 
-    Only the `llm` given here writes answers: figures must not change with a setting.
+    Only the `llm` given here writes answers: figures must not change with a setting. The index
+    stays on this machine, or measuring another corpus would replace that of a server.
     """
-    return Citadelle.open(corpus=corpus, index=index, progress=progress, llm=llm)
+    return Citadelle.open(corpus=corpus, index=index, progress=progress, llm=llm, chroma_url="")
 
 
 def measure(

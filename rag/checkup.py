@@ -19,13 +19,15 @@ from rag.generations import (
     writer_of,
 )
 from rag.index import Index
-from rag.indexing import is_stale
+from rag.indexing import are_elsewhere, is_stale
+from rag.store import ServerStore, open_store
 
-__all__ = ["Finding", "examine_disk", "examine_files", "examine_index"]
+__all__ = ["Finding", "examine_disk", "examine_files", "examine_index", "examine_server"]
 
 # A new generation stands beside the live one and the one before it.
 _ROOM = 2
 _SMALLEST_ROOM = 200 << 20
+_BACK = "'citadelle index --rollback' goes back to the one before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,36 @@ def examine_files(settings: Settings) -> Iterator[Finding]:
         wrong is None,
         f"{wrong}. {REPAIR}" if wrong else f"{count} files, each as it was written",
     )
+    detail = f"{live.name} of {_when(manifest['created'])}, {_size(live)}"
+    if not settings.chroma_url:
+        detail += f"; {_BACK if earlier_generations(root) else 'none before it'}"
+    yield Finding("Generation", True, detail)
+
+
+def examine_server(settings: Settings) -> Iterator[Finding]:
+    """Check the server that holds the index, where the settings name one."""
+    store = open_store(settings)
+    if not isinstance(store, ServerStore):
+        return
+    try:
+        server = store.server
+        pointer, holder = server.pointer(), server.writer()
+        answers = f"{server.url} answers, version {server.version()}"
+    except CitadelleError as error:
+        yield Finding("Server", False, str(error))
+        return
+    writes = f"{holder}; it holds the index" if holder is not None else "none writes"
+    if pointer is None:
+        yield Finding("Server", True, f"{answers}; no index yet, {writes}")
+        return
+    here = current_generation(settings.index)
+    agrees = here is not None and here.name == pointer.live
     yield Finding(
-        "Generation",
+        "Server",
         True,
-        f"{live.name} of {_when(manifest['created'])}, {_size(live)}; "
-        + (
-            "'citadelle index --rollback' goes back to the one before"
-            if earlier_generations(root)
-            else "none before it"
-        ),
+        f"{answers}; generation {pointer.live}, "
+        + ("the one that is here" if agrees else "which this machine fetches when it is asked")
+        + f"; {_BACK if pointer.before else 'none before it'}; {writes}",
     )
 
 
@@ -81,6 +104,10 @@ def examine_index(settings: Settings, opened: Index) -> Iterator[Finding]:
     yield Finding(
         "Counts", agree, f"passages: {said}" + ("" if agree else f"; they differ. {REPAIR}")
     )
+    if settings.chroma_url and are_elsewhere(manifest):
+        yield Finding("Sources", True, "the documents are on another machine")
+        yield Finding("Index", True, _extent(opened))
+        return
     missing = [path for path in manifest["paths"] if not Path(path).exists()]
     if missing:
         yield Finding(
@@ -90,10 +117,13 @@ def examine_index(settings: Settings, opened: Index) -> Iterator[Finding]:
             "other folders with 'citadelle index PATH'.",
         )
         return
-    detail = f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
     stale = is_stale(manifest)
     changed = "; source files have changed since, run 'citadelle index'"
-    yield Finding("Index", True, detail + (changed if stale else ", up to date"))
+    yield Finding("Index", True, _extent(opened) + (changed if stale else ", up to date"))
+
+
+def _extent(opened: Index) -> str:
+    return f"{len(opened.documents)} documents, {len(opened.chunks)} passages"
 
 
 def examine_disk(settings: Settings) -> Iterator[Finding]:

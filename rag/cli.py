@@ -428,7 +428,8 @@ def _print_report(report: IndexReport, settings: Settings, as_json: bool) -> Non
     if as_json:
         _print_json(report.to_dict())
     else:
-        counts = f"{_counts(report)}: {report.chunks} passages in {settings.index}."
+        where = settings.chroma_url or settings.index
+        counts = f"{_counts(report)}: {report.chunks} passages in {where}."
         _out().print(Text(counts))
         sys.stdout.flush()
     _print_skipped(report)
@@ -470,9 +471,10 @@ def _print_skipped(changes: Changes) -> None:
 
 
 def _roll_back(settings: Settings, as_json: bool) -> None:
-    from rag.generations import read_manifest, roll_back
+    from rag.generations import read_manifest
+    from rag.store import open_store
 
-    left, live = roll_back(settings.index)
+    left, live = open_store(settings).roll_back()
     manifest = read_manifest(live)
     if as_json:
         _print_json({"left": left.name, "live": live.name, "created": manifest["created"]})
@@ -704,15 +706,18 @@ def _observe(settings: Settings, *, serving: bool = False) -> None:
 def _prepare(index_folder: Path | None, settings: Settings) -> None:
     """Bring the index in step before it is served, unless most of it would go.
 
-    An index that agrees with its documents is told without the encoder.
+    An index that agrees with its documents is told without the encoder. One on a server is
+    served as it is.
     """
-    from rag.generations import current_generation, read_manifest
+    from rag.generations import read_manifest
     from rag.indexing import is_stale, plan_index
+    from rag.store import open_store
 
-    live = current_generation(settings.index)
+    store = open_store(settings)
+    live = store.live()
     if live is not None:
         manifest = read_manifest(live)
-        if not is_stale(manifest):
+        if store.shared or not is_stale(manifest):
             return
         changes = plan_index([Path(path) for path in manifest["paths"]], settings)
         if changes.loses_most:
@@ -736,7 +741,7 @@ def _check_port(address: str, port: int) -> None:
 
 
 def _diagnose(index_folder: Path | None) -> Iterator[Finding]:
-    from rag.checkup import Finding, examine_disk, examine_files, examine_index
+    from rag.checkup import Finding, examine_disk, examine_files, examine_index, examine_server
     from rag.speed import examine_machine, examine_questions, examine_reading, opened_in
 
     yield Finding("Python", sys.version_info >= (3, 11), platform.python_version())
@@ -752,6 +757,7 @@ def _diagnose(index_folder: Path | None) -> Iterator[Finding]:
     yield from examine_disk(settings)
     yield from examine_reading(settings.cache)
     yield from examine_files(settings)
+    yield from examine_server(settings)
     from rag.encoder import open_encoder
     from rag.index import Index
     from rag.pipeline import Citadelle, open_stages

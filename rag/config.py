@@ -43,6 +43,10 @@ API_KEY_VARIABLE = "CITADELLE_LLM_API_KEY"
 
 _SHORTEST_KEY = 8
 _KEY = re.compile(r"[\x21-\x7e]+")
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+ *= *[\x20-\x7e]+", re.ASCII)
+_CHROMA_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$"
+# Not printed, and neither is an error that holds them.
+_SECRETS = ("api_key", "chroma_headers")
 
 # What changes the content of an index; everything else may change without rebuilding it.
 _INDEX_FIELDS = ("encoder", "chunk_tokens")
@@ -52,6 +56,10 @@ _FORMS = {
     "llm": Message("should be 'provider:model', such as 'ollama:qwen3:8b'"),
     "llm_base_url": Message(
         "should be an address such as 'http://127.0.0.1:8080/v1', without a key"
+    ),
+    "chroma_headers": Message("should be 'Name=value', without accents, parted by semicolons"),
+    "chroma_url": Message(
+        "should be an address such as 'http://10.0.0.5:8000', without a password"
     ),
 }
 
@@ -220,6 +228,27 @@ class Settings(BaseSettings):
         "answered.",
     )
 
+    chroma_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s@]+$",
+        description="Address of a Chroma server that holds the index for several machines, such as "
+        "'http://10.0.0.5:8000'. Empty means none: the index is on this machine.",
+    )
+    chroma_tenant: str = Field(
+        "default_tenant", pattern=_CHROMA_NAME, description="Tenant on the Chroma server."
+    )
+    chroma_database: str = Field(
+        "default_database",
+        pattern=_CHROMA_NAME,
+        description="Database on the Chroma server, one for each index; 'citadelle index' makes "
+        "it.",
+    )
+    chroma_headers: SecretStr = Field(
+        SecretStr(""),
+        description="What is sent with each request to the Chroma server, such as "
+        "'Authorization=Bearer …'; several are parted by semicolons.",
+    )
+
     @field_validator("corpus", "index", "data", "cache")
     @classmethod
     def _expand(cls, path: Path) -> Path:
@@ -270,6 +299,13 @@ class Settings(BaseSettings):
                 raise ValueError(Message("must be set where api = true and other machines can ask"))
         return key
 
+    @field_validator("chroma_headers")
+    @classmethod
+    def _are_headers(cls, headers: SecretStr) -> SecretStr:
+        if not all(map(_HEADER.fullmatch, _parted(headers))):
+            raise ValueError(_FORMS["chroma_headers"])
+        return headers
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -286,10 +322,19 @@ class Settings(BaseSettings):
         """Return the language of answers whose question's is not clear."""
         return "fr" if self.language == "auto" else self.language
 
+    def header_fields(self) -> dict[str, str]:
+        """Return the headers for the Chroma server by their names; they are secrets."""
+        fields = (header.partition("=") for header in _parted(self.chroma_headers))
+        return {name.strip(): value.strip() for name, _, value in fields}
+
     def fingerprint(self) -> str:
         """Return 12 hexadecimal digits that change when an index must be rebuilt."""
         values = "\n".join(f"{name}={getattr(self, name)}" for name in _INDEX_FIELDS)
         return hashlib.sha256(values.encode()).hexdigest()[:12]
+
+
+def _parted(headers: SecretStr) -> list[str]:
+    return [part for part in map(str.strip, headers.get_secret_value().split(";")) if part]
 
 
 def _is_loopback(address: str) -> bool:
@@ -332,8 +377,8 @@ def load_settings(**overrides: Any) -> Settings:
                 "Unknown setting '{name}'; known are: {known}.", name=name, known=known
             ) from error
         wrong = _FORMS.get(name) or _wrong(first)
-        # A key is not printed; neither is the error that holds it.
-        if name != "api_key":
+        secret = name in _SECRETS
+        if not secret:
             wrong = Message("{wrong}, not {given!r}", wrong=wrong, given=first["input"])
         raise ConfigurationError(
             "Setting '{name}' (from an argument, {variable} or {file}): {wrong}.",
@@ -341,7 +386,7 @@ def load_settings(**overrides: Any) -> Settings:
             variable=f"{prefix}{name.upper()}",
             file=SETTINGS_FILE,
             wrong=wrong,
-        ) from (None if name == "api_key" else error)
+        ) from (None if secret else error)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             "{file} is not valid TOML: {problem}.", file=SETTINGS_FILE, problem=str(error)

@@ -16,7 +16,8 @@
     │   ├── IndexMismatch           it was made with another encoder or chunking
     │   ├── IndexBusy               another process is writing it
     │   ├── IndexDamaged            its files are incomplete
-    │   └── IndexLoss               most of its documents would leave it
+    │   ├── IndexLoss               most of its documents would leave it
+    │   └── IndexUnreachable        the Chroma server that holds it does not answer
     ├── DocumentNotFound            no document has this identifier
     ├── InvalidQuestion             the question is empty or too long
     ├── InvalidFilter               a filter is malformed
@@ -47,6 +48,7 @@ __all__ = [
     "IndexLoss",
     "IndexMismatch",
     "IndexMissing",
+    "IndexUnreachable",
     "IndexUnusable",
     "InvalidFilter",
     "InvalidQuestion",
@@ -146,6 +148,10 @@ class IndexDamaged(IndexUnusable):
 
 class IndexLoss(IndexUnusable):
     """Report that most documents would leave the index, which nobody asked for in words."""
+
+
+class IndexUnreachable(IndexUnusable):
+    """Report a Chroma server that does not answer, or not as one."""
 
 
 class DocumentNotFound(CitadelleError):

@@ -51,12 +51,14 @@ __all__ = [
     "damage",
     "earlier_generations",
     "generations",
+    "is_name",
     "private_copy",
     "read_manifest",
     "remove_old",
     "roll_back",
     "seal",
     "switch",
+    "this_writer",
     "writer_of",
     "writing",
 ]
@@ -79,6 +81,11 @@ def current_generation(folder: Path) -> Path | None:
     except OSError:
         return None
     return folder / name if _GENERATION.fullmatch(name) and (folder / name).is_dir() else None
+
+
+def is_name(name: str) -> bool:
+    """Return whether a generation may have this name, which comes from elsewhere."""
+    return _GENERATION.fullmatch(name) is not None
 
 
 def generations(folder: Path) -> list[Path]:
@@ -348,12 +355,16 @@ def writer_of(root: Path) -> Writer | None:
         return None
 
 
-def _write_writer(root: Path) -> None:
+def this_writer() -> Writer:
+    """Return what this process says of itself when it writes."""
     command = " ".join(map(shlex.quote, [Path(sys.argv[0]).name, *sys.argv[1:]]))[:200]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    writer = Writer(os.getpid(), socket.gethostname(), now, command)
+    return Writer(os.getpid(), socket.gethostname(), now, command)
+
+
+def _write_writer(root: Path) -> None:
     draft = root / "writer.json.new"
-    draft.write_text(json.dumps(asdict(writer)), encoding="ascii")
+    draft.write_text(json.dumps(asdict(this_writer())), encoding="ascii")
     draft.replace(root / "writer.json")
 
 

@@ -13,12 +13,12 @@ from rag.chunking import CHUNKING_VERSION
 from rag.config import Settings
 from rag.encoder import Encoder, Vectors
 from rag.errors import CitadelleError, IndexDamaged, IndexMismatch, IndexMissing
-from rag.generations import REPAIR, current_generation, damage, generations, read_manifest
+from rag.generations import REPAIR, damage, generations, read_manifest
 from rag.late import LateIndex
 from rag.lexical import LexicalIndex
 from rag.storage import read_chunks, read_documents, read_skipped
+from rag.store import Store, open_store
 from rag.types import Chunk, Skipped, Source
-from rag.vectors import VectorStore
 
 __all__ = ["Index", "identity"]
 
@@ -33,7 +33,7 @@ class Index:
     order; `aliases` are the names that the documents give to the same things.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], cache: Path) -> None:
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], store: Store) -> None:
         self.folder = folder
         self.manifest = manifest
         wrong = damage(folder, manifest)
@@ -50,7 +50,7 @@ class Index:
             self.lexical = LexicalIndex.load(folder / "lexical")
             self.late = LateIndex(folder / "late")
             self.aliases = Aliases.load(folder / "aliases.json")
-            self._vectors = VectorStore.open(folder / "chroma", cache)
+            self._vectors = store.vectors(folder)
             stored = len(self._vectors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             thorough = damage(folder, manifest, thorough=True)
@@ -75,17 +75,21 @@ class Index:
         """Open the live generation.
 
         Raises `IndexMissing`, `IndexMismatch` when it was made with another encoder,
-        chunking or size of passages, and `IndexDamaged`.
+        chunking or size of passages, `IndexDamaged`, and `IndexUnreachable` when the server
+        that holds it does not answer.
         """
-        for _ in range(_OPENINGS):
-            folder = current_generation(settings.index)
+        store = open_store(settings)
+        for attempt in range(_OPENINGS):
+            folder = store.live()
             if folder is None:
-                raise _no_index(settings.index)
+                raise _no_index(settings, store)
             try:
-                return cls._open(folder, settings, encoder)
-            except CitadelleError:
+                return cls._open(folder, settings, encoder, store)
+            except CitadelleError as error:
+                if isinstance(error, IndexDamaged) and attempt == 0 and store.mend(folder):
+                    continue
                 # It may be removed while it is read, when two others follow it.
-                if current_generation(settings.index) == folder:
+                if store.live() == folder:
                     raise
         raise IndexDamaged(
             "The index in {folder} changes faster than it can be opened; try again.",
@@ -93,20 +97,20 @@ class Index:
         )
 
     @classmethod
-    def _open(cls, folder: Path, settings: Settings, encoder: Encoder) -> Index:
+    def _open(cls, folder: Path, settings: Settings, encoder: Encoder, store: Store) -> Index:
         manifest = read_manifest(folder)
         for name, value in identity(settings, encoder).items():
             if manifest.get(name) != value:
                 raise IndexMismatch(
                     "The index in {folder} was made with {name} = {found}, the settings say "
                     "{wanted}. {repair}",
-                    folder=settings.index,
+                    folder=str(store),
                     name=name,
                     found=manifest.get(name),
                     wanted=value,
                     repair=REPAIR,
                 )
-        return cls(folder, manifest, settings.cache)
+        return cls(folder, manifest, store)
 
     def counts(self) -> dict[str, int]:
         """Return how many passages each part holds."""
@@ -177,14 +181,15 @@ def identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _no_index(root: Path) -> CitadelleError:
+def _no_index(settings: Settings, store: Store) -> CitadelleError:
+    root = settings.index
     # A generation without the pointer to it, or a pointer without what it points to.
-    if (root / "CURRENT").exists() or generations(root):
+    if not store.shared and ((root / "CURRENT").exists() or generations(root)):
         return IndexDamaged(
             "The index in {folder} has lost its live generation. {repair}",
             folder=root,
             repair=REPAIR,
         )
     return IndexMissing(
-        "There is no index in {folder}. Run 'citadelle index' to build it.", folder=root
+        "There is no index in {folder}. Run 'citadelle index' to build it.", folder=str(store)
     )

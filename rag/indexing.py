@@ -35,23 +35,28 @@ from rag.encoder import Encoder, Progress, Vectors
 from rag.errors import CitadelleError, IndexLoss, Message, NothingToIndex
 from rag.generations import (
     FORMAT,
-    current_generation,
     damage,
     earlier_generations,
     read_manifest,
     remove_old,
     seal,
-    switch,
-    writing,
 )
 from rag.index import identity
 from rag.late import Codebook, LateIndex, LateWriter, calibrate
 from rag.lexical import LexicalIndex
 from rag.storage import skipped_record, write_chunks, write_documents
+from rag.store import Store, open_store
 from rag.types import Document, Skipped
-from rag.vectors import VectorStore, write_vectors
 
-__all__ = ["Changes", "IndexReport", "Loss", "build_index", "is_stale", "plan_index"]
+__all__ = [
+    "Changes",
+    "IndexReport",
+    "Loss",
+    "are_elsewhere",
+    "build_index",
+    "is_stale",
+    "plan_index",
+]
 
 Loss = Literal["all", "most", "half"]
 
@@ -100,6 +105,11 @@ class IndexReport(Changes):
         return {**Changes.to_dict(self), "chunks": self.chunks}
 
 
+def are_elsewhere(manifest: Mapping[str, Any]) -> bool:
+    """Return whether none of the files that an index was built from is on this machine."""
+    return not any(Path(path).exists() for path in manifest["paths"])
+
+
 def is_stale(manifest: Mapping[str, Any], paths: Sequence[Path] | None = None) -> bool:
     """Return whether the source files have changed since the index was built.
 
@@ -125,7 +135,7 @@ def plan_index(paths: Sequence[Path], settings: Settings) -> Changes:
     where the live generation does not say what it holds.
     """
     found, skipped = _read([path for path in paths if path.exists()], None)
-    folder = current_generation(settings.index)
+    folder = open_store(settings).live()
     before = read_manifest(folder)["documents"] if folder is not None else {}
     return _changes(before, _hashes(found), skipped)
 
@@ -145,17 +155,9 @@ def build_index(
     Raises `IndexLoss` when more would, `NothingToIndex` when a path does not exist or no
     document can be read, and `IndexBusy` when another process is writing.
     """
-    root = settings.index
-    known = _known_documents(current_generation(root))
-    for path in paths:
-        if not path.exists() and (may_lose == "most" or not known):
-            raise NothingToIndex(
-                "There is no file or folder {path}; nothing was indexed.", path=path
-            )
-    with _explained(root):
-        root.mkdir(parents=True, exist_ok=True)
-        with writing(root):
-            return _build(paths, settings, encoder, progress, may_lose)
+    store = open_store(settings)
+    with _explained(settings.index), store.writing() as live:
+        return _build(paths, settings, encoder, progress, may_lose, store, live)
 
 
 @contextmanager
@@ -203,14 +205,20 @@ def _build(
     encoder: Encoder,
     progress: Progress | None,
     may_lose: Loss,
+    store: Store,
+    live: Path | None,
 ) -> IndexReport:
+    known = _known_documents(live)
+    for path in paths:
+        if not path.exists() and (may_lose == "most" or not known):
+            raise NothingToIndex(
+                "There is no file or folder {path}; nothing was indexed.", path=path
+            )
     # Taken first: a file that changes while it is read makes the index stale, not wrong.
     there = [path for path in paths if path.exists()]
     signature = _signature(there)
     found, skipped = _read(there, progress)
     root = settings.index
-    live = current_generation(root)
-    known = _known_documents(live)
     if not found and (may_lose == "most" or not known):
         raise NothingToIndex(
             "No document could be read in {paths}.{details} Put {suffixes} files there.",
@@ -220,13 +228,15 @@ def _build(
         )
     hashes = _hashes(found)
     changes = _changes(known, hashes, skipped)
-    if may_lose == "half" and changes.loses_most:
+    if (may_lose == "half" and changes.loses_most) or (
+        may_lose != "all" and changes.removed and store.shared and _is_from_elsewhere(live)
+    ):
         raise IndexLoss(
             "{lost} of the {known} documents in the index in {folder} would leave it, as they are "
             "not in {paths}; give --yes if they should.",
             lost=len(changes.removed),
             known=len(known),
-            folder=root,
+            folder=str(store),
             paths=", ".join(map(str, paths)),
         )
     depends = identity(settings, encoder)
@@ -239,7 +249,7 @@ def _build(
         "documents": hashes,
         "skipped": [skipped_record(entry) for entry in skipped],
     }
-    held = _held(live, wanted)
+    held = _held(live, wanted, store)
     if held is not None:
         # Another generation of the same would push out the one to go back to.
         remove_old(root, keep=[*earlier_generations(root)[-1:], *([live] if live else [])])
@@ -257,7 +267,7 @@ def _build(
     generation = root / name
     generation.mkdir()
     try:
-        previous = _previous(live, depends, settings.cache)
+        previous = _previous(live, depends, store)
         digests = [_digest(text) for text in texts]
         vectors = _embed(texts, digests, previous, encoder, generation / "late", progress)
         write_documents(generation / "documents.jsonl", found)
@@ -266,14 +276,14 @@ def _build(
             generation / "lexical"
         )
         Aliases.learn(found).save(generation / "aliases.json")
-        write_vectors(generation / "chroma", chunks, digests, vectors)
+        store.write_vectors(generation, chunks, digests, vectors)
         manifest = {
             **wanted,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "chunks": len(chunks),
         }
         seal(generation, manifest)
-        switch(root, name)
+        store.publish(generation)
     except BaseException:
         shutil.rmtree(generation, ignore_errors=True)
         raise
@@ -293,15 +303,16 @@ def _report(changes: Changes, chunks: int) -> IndexReport:
     )
 
 
-def _held(live: Path | None, wanted: Mapping[str, Any]) -> int | None:
+def _held(live: Path | None, wanted: Mapping[str, Any], store: Store) -> int | None:
     """Return the passages of the live generation if it is whole and just what is wanted."""
     if live is None:
         return None
     with suppress(CitadelleError, KeyError, TypeError, ValueError, AttributeError):
         manifest = read_manifest(live)
         same = all(manifest.get(name) == value for name, value in wanted.items())
-        if same and damage(live, manifest, thorough=True) is None:
-            return int(manifest["chunks"])
+        count = int(manifest["chunks"])
+        if same and damage(live, manifest, thorough=True) is None and store.has(live, count):
+            return count
     return None
 
 
@@ -329,6 +340,11 @@ def _changes(
     )
 
 
+def _is_from_elsewhere(live: Path | None) -> bool:
+    """Return whether the files that a generation was built from are on another machine."""
+    return live is not None and are_elsewhere(read_manifest(live))
+
+
 def _known_documents(live: Path | None) -> Mapping[str, str]:
     """Return the documents of the live generation; none where it cannot say."""
     if live is None:
@@ -354,7 +370,7 @@ class _Previous:
         return bool(np.allclose(self.late.codebook.low, codebook.low, atol=1e-4))
 
 
-def _previous(folder: Path | None, depends: Mapping[str, Any], cache: Path) -> _Previous | None:
+def _previous(folder: Path | None, depends: Mapping[str, Any], store: Store) -> _Previous | None:
     """Return what the live generation knows, or None when it is missing or unusable."""
     if folder is None:
         return None
@@ -365,8 +381,8 @@ def _previous(folder: Path | None, depends: Mapping[str, Any], cache: Path) -> _
         if not same or damage(folder, manifest, thorough=True) is not None:
             return None
         late = LateIndex(folder / "late")
-        with closing(VectorStore.open(folder / "chroma", cache)) as store:
-            return _Previous(store.by_digest(), late)
+        with closing(store.vectors(folder)) as vectors:
+            return _Previous(vectors.by_digest(), late)
     return None
 
 

@@ -27,7 +27,7 @@ from rag.errors import (
 from rag.evidence import Evidence
 from rag.generations import current_generation
 from rag.index import Index
-from rag.indexing import IndexReport, build_index, is_stale
+from rag.indexing import IndexReport, are_elsewhere, build_index, is_stale
 from rag.language import detect
 from rag.library import Library
 from rag.logs import outline
@@ -38,6 +38,7 @@ from rag.reranking import ReaderStage, SecondStage, open_cross_encoder
 from rag.retrieval import Explanation, Filters, HybridRetriever, facets
 from rag.rewriting import rewritten
 from rag.span_model import open_span_reader
+from rag.store import open_store
 from rag.tracing import Span, span
 from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped, Source, Turn
 from rag.verification import open_verifier
@@ -46,6 +47,9 @@ from rag.writing import Event, Writer, open_writer
 __all__ = ["Citadelle", "open_stages"]
 
 logger = logging.getLogger(__name__)
+
+# How often, in seconds, a server is asked at most for a newer generation of the index.
+_LOOK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class Citadelle:
         self._second = second
         self._reading = reading
         self._writer = writer
+        self._store = open_store(settings)
+        self._looked = time.monotonic()
         self._lock = threading.Lock()
         self._use(index)
 
@@ -118,14 +124,15 @@ class Citadelle:
         """Open the index, building it from the corpus when there is none.
 
         With `corpus` given, or with `update`, an index that no longer agrees with its
-        source files is brought in step first. `settings` are fields of `Settings`.
+        source files is brought in step first, unless a server holds it, where other machines
+        may have other files. `settings` are fields of `Settings`.
         Raises `CitadelleError`.
         """
         in_force = load_settings(corpus=corpus, index=index, **settings)
         encoder = open_encoder(in_force, progress)
         second, reading = open_stages(in_force, encoder)
         writer = open_writer(in_force, encoder, lambda: open_verifier(in_force, encoder))
-        update = update or corpus is not None
+        update = (update or corpus is not None) and not in_force.chroma_url
         try:
             opened = Index.open(in_force, encoder)
         except (IndexMissing, IndexMismatch, IndexDamaged) as error:
@@ -188,7 +195,9 @@ class Citadelle:
         return Library(self.settings, [Path(path) for path in self.manifest["paths"]])
 
     def is_stale(self) -> bool:
-        """Return whether the files have changed since the index was built."""
+        """Return whether the files, where they are here, have changed since it was built."""
+        if self._store.shared and are_elsewhere(self.manifest):
+            return False
         return is_stale(self.manifest)
 
     @property
@@ -207,14 +216,23 @@ class Citadelle:
         return self._live.retriever
 
     def refresh(self) -> bool:
-        """Take up a newer generation of the index; return whether there was one."""
-        live = current_generation(self.settings.index)
+        """Take up a newer generation of the index; return whether there was one.
+
+        A server is asked once in a few seconds. Raises `IndexUnusable`.
+        """
+        live = self._newest()
         with self._lock:
             if live is None or live == self._live.index.folder:
                 return False
             # The generation before is released when the last question to it is answered.
             self._use(Index.open(self.settings, self.encoder))
             return True
+
+    def _newest(self) -> Path | None:
+        if self._store.shared and time.monotonic() - self._looked < _LOOK_SECONDS:
+            return current_generation(self.settings.index)
+        self._looked = time.monotonic()
+        return self._store.live()
 
     def index(
         self,

@@ -1,9 +1,10 @@
-"""The vectors of the passages, in Chroma. Only this module imports it."""
+"""The vectors of the passages, in Chroma."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rag.encoder import Vectors
 from rag.generations import Copy, private_copy
 from rag.types import Chunk
 
-__all__ = ["VectorStore", "write_vectors"]
+__all__ = ["VectorStore", "add_vectors", "write_vectors"]
 
 _COLLECTION = "passages"
 # Passages that are written at a time.
@@ -21,23 +22,29 @@ _BATCH = 2000
 
 
 class VectorStore:
-    """The vectors of a generation, opened on a private copy of its folder."""
+    """The vectors of a generation, in a collection of Chroma."""
 
-    def __init__(self, copy: Copy) -> None:
+    def __init__(self, collection: Any, release: Callable[[], None] | None = None) -> None:
+        self._collection = collection
         # What was opened is released when nothing answers from it any more.
-        self._release = weakref.finalize(self, _release, copy)
-        client, self._collection = _open(copy.folder / "chroma")
-        self._release.detach()
-        self._release = weakref.finalize(self, _release, copy, client)
+        self._release = weakref.finalize(self, release or _nothing)
 
     @classmethod
     def open(cls, folder: Path, cache: Path) -> VectorStore:
-        """Open what `write_vectors` wrote.
+        """Open what `write_vectors` wrote, on a private copy of its folder.
 
         Raises `OSError` and `ValueError` where it is damaged, `CitadelleError` where there is
         no room for the copy.
         """
-        return cls(private_copy(folder, cache))
+        if not folder.is_dir():
+            raise OSError(f"{folder.name} is missing")
+        copy = private_copy(folder, cache)
+        try:
+            client, collection = _open(copy.folder / "chroma")
+        except BaseException:
+            copy.remove()
+            raise
+        return cls(collection, partial(_release, copy, client))
 
     def __len__(self) -> int:
         return int(self._collection.count())
@@ -67,11 +74,14 @@ class VectorStore:
 
     def by_digest(self) -> Mapping[str, tuple[Vectors, int]]:
         """Return the vector and the place in the index of every passage, by its digest."""
-        stored = self._collection.get(include=["embeddings", "metadatas"])
-        return {
-            m["digest"]: (vector, int(m["position"]))
-            for m, vector in zip(stored["metadatas"], stored["embeddings"], strict=True)
-        }
+        found = {}
+        for begin in range(0, len(self), _BATCH):
+            stored = self._collection.get(
+                limit=_BATCH, offset=begin, include=["embeddings", "metadatas"]
+            )
+            for metadata, vector in zip(stored["metadatas"], stored["embeddings"], strict=True):
+                found[metadata["digest"]] = (vector, int(metadata["position"]))
+        return found
 
     def close(self) -> None:
         """Release the files; nothing can be found afterwards."""
@@ -88,15 +98,22 @@ def write_vectors(
     from chromadb.errors import ChromaError
 
     try:
-        _write(path, chunks, digests, vectors)
+        client = _client(path)
+        add_vectors(client, _COLLECTION, chunks, digests, vectors)
+        client.close()
     except ChromaError as error:
         raise OSError(str(error)) from error
 
 
-def _write(path: Path, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors) -> None:
-    client = _client(path)
+def add_vectors(
+    client: Any, name: str, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
+) -> None:
+    """Write the vectors of passages, as `write_vectors` does, into a new collection of a client.
+
+    Raises what Chroma raises.
+    """
     collection = client.create_collection(
-        _COLLECTION,
+        name,
         embedding_function=None,
         configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
     )
@@ -121,7 +138,6 @@ def _write(path: Path, chunks: Sequence[Chunk], digests: Sequence[str], vectors:
                 )
             ],
         )
-    client.close()
 
 
 def _client(path: Path) -> Any:
@@ -148,7 +164,10 @@ def _open(path: Path) -> tuple[Any, Any]:
         raise ValueError(str(error)) from error
 
 
-def _release(copy: Copy, client: Any = None) -> None:
-    if client is not None:
-        client.close()
+def _release(copy: Copy, client: Any) -> None:
+    client.close()
     copy.remove()
+
+
+def _nothing() -> None:
+    pass

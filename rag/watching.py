@@ -10,8 +10,9 @@ from rag import documents as sources
 from rag.config import Settings
 from rag.encoder import Encoder
 from rag.errors import CitadelleError
-from rag.generations import current_generation, read_manifest
+from rag.generations import read_manifest
 from rag.indexing import IndexReport, Loss, build_index, is_stale
+from rag.store import open_store
 
 __all__ = ["watch"]
 
@@ -52,11 +53,9 @@ def watch(
 
 
 def _is_behind(paths: Sequence[Path], settings: Settings) -> bool:
-    live = current_generation(settings.index)
-    if live is None:
-        return True
     try:
-        return is_stale(read_manifest(live), paths)
+        live = open_store(settings).live()
+        return live is None or is_stale(read_manifest(live), paths)
     except CitadelleError:
         return True
     except OSError:

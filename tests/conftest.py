@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rag.config import Settings
 from rag.encoder import Progress, TokenVectors
 from rag.lexical import fold
+from tests.chroma import ChromaRun
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "corpus"
@@ -115,6 +117,22 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
     return Settings(
         corpus=folder, index=tmp_path / "index", cache=tmp_path / "cache", chunk_tokens=64
     )
+
+
+@pytest.fixture(scope="session")
+def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaRun]:
+    """Return a Chroma server, one for all tests; each takes a database of its own."""
+    server = ChromaRun(tmp_path_factory.mktemp("chroma") / "store")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shared(settings: Settings, chroma: ChromaRun) -> Settings:
+    """Return settings whose index is on a server."""
+    place = {"chroma_url": chroma.url, "chroma_database": f"test-{secrets.token_hex(8)}"}
+    return settings.model_copy(update=place)
 
 
 @pytest.fixture(scope="module")

@@ -86,9 +86,9 @@ WRITES = (
     "rag.indexing.Aliases.save",
     "rag.indexing.LateWriter.add",
     "rag.indexing.LateWriter.close",
-    "rag.indexing.write_vectors",
+    "rag.store.write_vectors",
     "rag.indexing.seal",
-    "rag.indexing.switch",
+    "rag.store.switch",
     "rag.generations._write_writer",
     "rag.vectors.private_copy",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -27,6 +28,21 @@ from rag.index import Index
 from rag.indexing import build_index, is_stale
 from rag.types import Skipped
 from tests.conftest import ToyEncoder, cosine
+
+# What concerns the files of an index that no server holds.
+alone = pytest.mark.parametrize("settings", ["folder"], indirect=True)
+
+
+@pytest.fixture(params=["folder", "server"])
+def settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Return settings whose index is in a folder, then settings whose index is on a server."""
+    if request.param == "folder":
+        return settings
+    place = {
+        "chroma_url": request.getfixturevalue("chroma").url,
+        "chroma_database": f"test-{secrets.token_hex(8)}",
+    }
+    return settings.model_copy(update=place)
 
 
 def build(settings: Settings, encoder: ToyEncoder):  # type: ignore[no-untyped-def]
@@ -192,7 +208,7 @@ def test_a_build_that_fails_leaves_the_live_generation(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rag.indexing.write_vectors", fail)
+    monkeypatch.setattr("rag.indexing.seal", fail)
     with pytest.raises(KeyboardInterrupt):
         build(settings, toy)
     assert current_generation(settings.index) == live
@@ -211,6 +227,7 @@ def test_old_generations_go_and_the_last_one_stays(
     assert current_generation(settings.index) == max(generations)
 
 
+@alone
 @pytest.mark.parametrize("what", ["documents.jsonl", "chunks.jsonl", "chroma", "lexical"])
 def test_missing_files_are_damage(settings: Settings, toy: ToyEncoder, what: str) -> None:
     build(settings, toy)
@@ -232,6 +249,7 @@ def files_of(generation: Path) -> list[str]:
     )
 
 
+@alone
 @pytest.mark.parametrize("how", ["truncated", "flipped", "emptied"])
 def test_damage_is_said_in_a_sentence_and_repaired(
     settings: Settings, toy: ToyEncoder, tmp_path: Path, how: str
@@ -286,6 +304,7 @@ def test_indexing_what_has_not_changed_keeps_the_generation(
     assert toy.encoded == []
 
 
+@alone
 def test_a_generation_never_changes_and_may_be_read_only(
     settings: Settings, toy: ToyEncoder
 ) -> None:
@@ -302,6 +321,7 @@ def test_a_generation_never_changes_and_may_be_read_only(
     assert [path for path in copies.iterdir() if path.is_dir()] == []
 
 
+@alone
 def test_a_lost_pointer_is_damage(settings: Settings, toy: ToyEncoder) -> None:
     build(settings, toy)
     (settings.index / "CURRENT").write_bytes(b"\xff\x00")
@@ -323,6 +343,7 @@ def test_documents_with_one_text_are_renamed_one_by_one(
     assert (report.renamed, report.added, report.removed) == ((("a.txt", "c.txt"),), ("d.txt",), ())
 
 
+@alone
 def test_a_manifest_that_is_not_json_is_damage(settings: Settings, toy: ToyEncoder) -> None:
     build(settings, toy)
     folder = current_generation(settings.index)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 from typing import Final, cast, get_args
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from rag.chat_model import host_of, writes_elsewhere
+from rag.chat_model import host_of, is_here, writes_elsewhere
 from rag.config import load_settings
 from rag.errors import CitadelleError, IndexBusy, IndexMissing, NothingToIndex
 from rag.logs import begin_request
@@ -119,6 +120,12 @@ def _footnote(texts: Texts) -> str:
         settings = load_settings()
     except CitadelleError:
         return texts.footnote  # Opening the engine will say what is wrong with them.
+    server = urlsplit(settings.chroma_url).netloc
+    if server and not is_here(server):
+        words = (
+            texts.footnote_server_remote if writes_elsewhere(settings) else texts.footnote_server
+        )
+        return words.format(server=server, host=host_of(settings))
     if writes_elsewhere(settings):
         return texts.footnote_remote.format(host=host_of(settings))
     return texts.footnote

@@ -280,6 +280,8 @@ class Texts:
     skipped_many: str
     footnote: str
     footnote_remote: str
+    footnote_server: str
+    footnote_server_remote: str
     login_title: str
     login_help: str
     login: str

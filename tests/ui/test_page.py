@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
-from rag.errors import IndexDamaged, IndexMissing, NothingToIndex
+from rag.errors import IndexDamaged, IndexMissing, IndexUnreachable, NothingToIndex
 from rag.generations import read_manifest
 from tests.conftest import ROOT
 from tests.ui.conftest import FakeEngine, Start, shown
@@ -100,6 +100,30 @@ def test_index_damaged_since_the_opening_is_said_and_the_old_one_answers(start: 
     page.chat_input[0].set_value("Que garde le fort ?").run()
     assert "The index is incomplete." in shown(page)
     assert "Il garde la Meuse." in shown(page)
+
+
+def test_a_server_that_is_away_is_said_and_asked_again(start: Start) -> None:
+    engine = FakeEngine(gives=IndexUnreachable("The server of the index does not answer."))
+    page = start(engine)
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "The server of the index does not answer." in shown(page)
+    engine.gives = None
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "Il garde la Meuse." in shown(page)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:8000", TEXTS["fr"].footnote),
+        ("http://10.0.0.5:8000", TEXTS["fr"].footnote_server.format(server="10.0.0.5:8000")),
+    ],
+)
+def test_an_index_elsewhere_is_said_below(
+    start: Start, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setenv("CITADELLE_CHROMA_URL", url)
+    assert words in shown(start(FakeEngine()))
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Ask your"), ("nl", "Bevraag uw")])

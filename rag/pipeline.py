@@ -40,7 +40,10 @@ from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped
 from rag.verification import open_verifier
 from rag.writing import Event, Writer, open_writer
 
-__all__ = ["Citadelle", "open_stages"]
+__all__ = ["Citadelle", "Found", "open_stages"]
+
+# Told what was found, best first, before it is read: a ranking for each part of a question.
+Found = Callable[[tuple[Ranking, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +232,21 @@ class Citadelle:
         progress: Progress | None = None,
         *,
         written: bool = True,
+        found: Found | None = None,
     ) -> Answer:
         """Answer a question with citations, or abstain; reply to a courtesy.
 
         `history` holds earlier turns, oldest first; plain strings are earlier questions
         of the user. Where a language model is configured it writes the answer, unless
         `written` is False. `progress` is told when the search begins, `("search", 0, 0)`, and
-        when the passages that it found are read, `("read", 0, passages)`.
+        when the passages that it found are read, `("read", 0, passages)`; `found` is given
+        these passages then, in the order of the first stage of ranking.
         Raises `InvalidQuestion` and `InvalidFilter`.
         """
         if not written:
             heard = self._understand(question, history)
-            return self._quoting(self._live, question, heard, filters, progress)
-        events = self.stream(question, history, filters, progress)
+            return self._quoting(self._live, question, heard, filters, progress, found)
+        events = self.stream(question, history, filters, progress, found=found)
         (answer,) = (event for event in events if isinstance(event, Answer))
         return answer
 
@@ -253,13 +258,14 @@ class Citadelle:
         progress: Progress | None = None,
         *,
         stopped: Callable[[], bool] | None = None,
+        found: Found | None = None,
     ) -> Generator[Event, None, None]:
         """Yield what happens while a question is answered, then the answer.
 
         Without a language model that is the answer alone; with one, each sentence as soon as
         it was checked. Once `stopped` says so, the answer is what stands by then; closing it
-        stops the model and gives none. `progress` is told what `ask` tells it,
-        and `("write", 0, passages)` when the model is asked. Raises as `ask`.
+        stops the model and gives none. `progress` and `found` are told what `ask` tells
+        them, and `progress` `("write", 0, passages)` when the model is asked. Raises as `ask`.
         """
         begin = time.perf_counter()
         live = self._live
@@ -268,7 +274,7 @@ class Citadelle:
         if self._writer is not None and heard.carried:
             heard = self._rewritten(self._writer, heard, question, history, stopped)
             timings = {"rewrite_ms": (time.perf_counter() - begin) * 1000}
-        answer = self._quoting(live, question, heard, filters, progress)
+        answer = self._quoting(live, question, heard, filters, progress, found)
         if timings:
             total = (time.perf_counter() - begin) * 1000
             timings = {**timings, **answer.timings, "total_ms": total}
@@ -295,6 +301,7 @@ class Citadelle:
         heard: _Heard,
         filters: Filters | None,
         progress: Progress | None,
+        found: Found | None,
     ) -> Answer:
         """Return the extractive answer, an abstention, or the reply to a courtesy."""
         begin = time.perf_counter()
@@ -307,16 +314,18 @@ class Citadelle:
             progress("search", 0, 0)
         k = self.settings.read_passages
         asked = self._parts(question, heard)
-        found = [
+        firsts = [
             live.retriever.first_stage(part.asked, k=k, language=part.tongue, filters=filters)
             for _, part in asked
         ]
         retrieved = time.perf_counter()
         if progress is not None:
-            progress("read", 0, sum(min(len(first.hits), k) for first in found))
+            progress("read", 0, sum(min(len(first.hits), k) for first in firsts))
+        if found is not None:
+            found(tuple(firsts))
         answers = [
             self._answer(live, words, part, live.retriever.second_stage(first, k=k))
-            for (words, part), first in zip(asked, found, strict=True)
+            for (words, part), first in zip(asked, firsts, strict=True)
         ]
         answer = self._joined(question, heard, asked, answers)
         end = time.perf_counter()

@@ -150,6 +150,28 @@ def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
         sync_api.expect(whole.locator("mark").first).to_be_in_viewport(timeout=PATIENCE)
 
 
+def test_passages_are_shown_before_the_answer_takes_their_place(opened: Open) -> None:
+    with opened() as page:
+        ask(page, QUESTION)
+        page.evaluate(
+            "window.seen = []; new MutationObserver(() => {"
+            "const last = [...document.querySelectorAll('.stChatMessage')].at(-1);"
+            "for (const name of ['cit-found', 'cit-answer'])"
+            "  if (last?.querySelector('.' + name) && seen.at(-1)?.name !== name) seen.push({name,"
+            "    top: [...document.querySelectorAll('.cit-question')].at(-1)"
+            "      .getBoundingClientRect().top});"
+            "}).observe(document.body, {childList: true, subtree: true})"
+        )
+        ask(page, MISSIONS)
+        page.wait_for_timeout(SECONDS)
+        steps = page.evaluate("seen")
+        assert [step["name"] for step in steps][-2:] == ["cit-found", "cit-answer"]
+        assert page.locator(".cit-found").count() == 0
+        # The question stood where it stands by then: nothing jumps.
+        top = page.locator(".cit-question").last.bounding_box()["y"]
+        assert steps[-1]["top"] == pytest.approx(top, abs=3)
+
+
 def followed(page: sync_api.Page) -> str:
     """Return what stands out in the source, numbers left out."""
     texts: list[str] = page.evaluate(

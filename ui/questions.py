@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +12,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
-from rag.errors import CitadelleError, InvalidFilter
-from rag.types import Answer
+from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter
+from rag.types import Answer, Ranking
 from rag.writing import notice_in
 from ui.copying import draw_copy
-from ui.engine import Engine, ProgressCallback
+from ui.engine import Engine, FoundCallback, ProgressCallback
 from ui.exchange import Exchange, recall_documents
 from ui.feedback import Judgement, draw_feedback
 from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_force
@@ -28,7 +29,9 @@ from ui.rendering import (
     evidence,
     evidence_html,
     filters_html,
+    first_found,
     footer_html,
+    found_html,
     nearest,
     notice_html,
     question_html,
@@ -247,6 +250,8 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
             place = _Place(st.status(words, type="compact"), st.empty())
             if exchange.writing is not None and exchange.writing.sentences:
                 draw_standing(exchange.writing, engine, place.answer, texts)
+            elif exchange.writing is not None:
+                _finds(place.answer, engine)(exchange.writing.found)
             if settings.llm and not exchange.quoted and is_allowed(settings):
                 draw_stop(number, exchange, texts)
         elif exchange.answer is None:
@@ -291,6 +296,21 @@ def _steps(status: StatusContainer, texts: Texts) -> ProgressCallback:
         status.update(label=texts.writing if stage == "write" else read)
 
     return say
+
+
+def _finds(place: DeltaGenerator, engine: Engine) -> FoundCallback:
+    """Return what shows in `place` the best of the passages found, until there is an answer."""
+
+    def show(found: tuple[Ranking, ...]) -> None:
+        documents = {}
+        for hit in (hit for ranking in found for hit in ranking.hits):
+            with suppress(DocumentNotFound):
+                documents[hit.chunk.doc_id] = engine.document(hit.chunk.doc_id)
+        shown = first_found(found, documents)
+        if shown:
+            place.html(found_html(shown))
+
+    return show
 
 
 def _answer(
@@ -341,13 +361,20 @@ def _given(
     texts: Texts,
 ) -> Answer | None:
     """Return the answer that may be given; None, with another proposed, where that is asked."""
-    progress = _steps(place.status, texts)
+    progress, found = _steps(place.status, texts), _finds(place.answer, engine)
     if not engine.settings.llm:
-        return engine.ask(exchange.question, history=history, filters=filters, progress=progress)
+        return engine.ask(
+            exchange.question, history=history, filters=filters, progress=progress, found=found
+        )
     if not exchange.quoted and is_allowed(engine.settings):
-        return write(exchange, history, filters, engine, place.answer, progress, texts)
+        return write(exchange, history, filters, engine, place.answer, progress, found, texts)
     answer = exchange.proposed or engine.ask(
-        exchange.question, history=history, filters=filters, progress=progress, written=False
+        exchange.question,
+        history=history,
+        filters=filters,
+        progress=progress,
+        written=False,
+        found=found,
     )
     # Of what is answered by no quote, no model is asked.
     if exchange.quoted or answer.mode != "extractive":

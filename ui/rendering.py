@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Final, Literal
 
 from rag.library import Added, Removed
-from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Skipped, Source
+from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Ranking, Skipped, Source
 from ui.addresses import source_address
 from ui.texts import Texts
 
@@ -35,7 +35,9 @@ __all__ = [
     "evidence",
     "evidence_html",
     "filters_html",
+    "first_found",
     "footer_html",
+    "found_html",
     "help_html",
     "how_far",
     "label_of",
@@ -203,6 +205,22 @@ def nearest(
             start, end = document.offsets.to_plain(passage.start, passage.end)
             address = address_of(passage.doc_id, passage.start, passage.end)
             shown.append(Evidence(document.title, (), document, start, end, (), address=address))
+    return tuple(shown)
+
+
+def first_found(
+    found: Sequence[Ranking], documents: Mapping[str, Document], limit: int = 3
+) -> tuple[Evidence, ...]:
+    """Return the passages to show before any is read: the best for each part of a question."""
+    turns = zip_longest(*([hit for hit in each.hits if not hit.repeated] for each in found))
+    chunks = {hit.chunk.chunk_id: hit.chunk for turn in turns for hit in turn if hit is not None}
+    shown = []
+    for chunk in list(chunks.values())[:limit]:
+        document = documents.get(chunk.doc_id)
+        # It may have changed since: then its answer will say so.
+        if document is not None and document.text[chunk.start : chunk.end] == chunk.text:
+            start, end = document.offsets.to_plain(chunk.start, chunk.end)
+            shown.append(Evidence(document.title, chunk.heading_path, document, start, end, ()))
     return tuple(shown)
 
 
@@ -416,6 +434,32 @@ def evidence_html(shown: Evidence, number: int, texts: Texts) -> str:
         f'<div><h3 class="cit-title">{escape(shown.title)}</h3>{headings}</div>{link}</header>'
         f'<blockquote class="cit-text"{language}>{body}</blockquote></section>'
     )
+
+
+def found_html(shown: Iterable[Evidence]) -> str:
+    """Show where the passages stand that are being read, with how each begins."""
+    items = ""
+    for each in shown:
+        if each.document is None:
+            continue
+        path = " › ".join(dict.fromkeys((each.title, *each.heading_path)))
+        text = _beginning(each.document, each.start, each.end)
+        items += (
+            f'<li><div class="cit-path">{escape(path)}</div>'
+            f'<div class="cit-text"{_lang(each.document)}>{escape(text)}</div></li>'
+        )
+    return f'<ul class="cit-found">{items}</ul>' if items else ""
+
+
+def _beginning(document: Document, start: int, end: int) -> str:
+    """Return how a passage begins below its headings, on one line."""
+    said = [
+        document.plain[block.start : block.end]
+        for block in _clipped(document.blocks, start, end)
+        if block.kind not in ("heading", "property", "noise")
+    ]
+    text = " ".join(" ".join(said).split()) or " ".join(document.plain[start:end].split())
+    return text if len(text) <= _LONGEST_HINT else f"{text[:_LONGEST_HINT].rstrip()}…"
 
 
 def document_html(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
-from rag.types import Block, Passage, Skipped, Source
+from rag.types import Block, Chunk, Document, Passage, Ranking, ScoredChunk, Skipped, Source
 from tests.ui.conftest import CANONICAL, HOSTILE, NOTE, PLAIN, document, quoting, read
 from ui.rendering import (
     Mark,
@@ -13,6 +14,8 @@ from ui.rendering import (
     document_html,
     evidence,
     evidence_html,
+    first_found,
+    found_html,
     help_html,
     marked,
     nearest,
@@ -51,6 +54,46 @@ def test_quotes_of_one_passage_share_it() -> None:
     (found,) = evidence(answer, {NOTE: source})
     assert found.keys == ("1", "2")
     assert evidence_html(found, 1, TEXTS["fr"]).count("<mark") == 2
+
+
+def hit(source: Document, start: int, end: int, **more: Any) -> ScoredChunk:
+    chunk = Chunk(
+        f"{source.doc_id}:{start}", source.doc_id, start, end, source.text[start:end], ("A",), {}
+    )
+    return ScoredChunk(chunk, 1.0, 1, **more)
+
+
+def test_what_is_found_is_the_best_for_each_part_once() -> None:
+    note, other = document(), document("Autre chose.", "b.md")
+    documents = {NOTE: note, "b.md": other}
+    whole, end, second = hit(note, 0, 55), hit(note, 57, 61), hit(other, 0, 12)
+    asked = Ranking("?", (whole, hit(note, 11, 55, repeated=True), end))
+    found = first_found((asked, Ranking("?", (whole, second))), documents, 3)
+    assert [(each.title, each.start, each.end) for each in found] == [
+        ("Le fort", 0, 55 - 6),
+        ("Le fort", 51, 55),
+        ("Autre chose.", 0, 12),
+    ]
+    # What has gone or has changed is left out.
+    assert not first_found((Ranking("?", (second,)),), {"b.md": document("Nouveau.", "b.md")})
+    assert not first_found((Ranking("?", (second,)),), {})
+
+
+def test_what_is_found_is_shown_as_it_begins_below_its_heading() -> None:
+    found = first_found((Ranking("?", (hit(document(), 0, 55),)),), {NOTE: document()})
+    markup = found_html(found)
+    assert '<div class="cit-path">Le fort › A</div>' in markup
+    assert ">Le fort date de 1872. Il garde la Meuse.</div>" in markup
+    long = document("mot " * 100)
+    assert "mot mot…</div>" in found_html(
+        first_found((Ranking("?", (hit(long, 0, len(long.text)),)),), {NOTE: long})
+    )
+    hostile = document(HOSTILE)
+    text, tags = read(
+        found_html(first_found((Ranking("?", (hit(hostile, 0, len(HOSTILE)),)),), {NOTE: hostile}))
+    )
+    assert HOSTILE in text and tags == {"ul", "li", "div"}
+    assert found_html(()) == ""
 
 
 def test_overlapping_quotes_are_each_highlighted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -474,7 +475,8 @@ def test_conversation_is_exported(opened: Open, browser: sync_api.Browser, tmp_p
     record = json.loads(files["json"].read_text(encoding="utf-8"))
     (citation,) = record["exchanges"][0]["answer"]["citations"]
     place = f"doc={citation['doc_id']}&at={citation['start']}-{citation['end']}"
-    assert citation["address"] == f"http://{url.netloc}/?{place}"
+    digest = hashlib.sha256(citation["quote"].encode()).hexdigest()[:12]
+    assert citation["address"] == f"http://{url.netloc}/?{place}&hash={digest}"
 
     alone = browser.new_page()
     asked: list[str] = []

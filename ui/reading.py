@@ -19,7 +19,7 @@ import streamlit as st
 
 from rag.errors import DocumentNotFound
 from rag.types import Answer, Citation, Document
-from ui.addresses import Place, read_address, source_address
+from ui.addresses import Place, find, read_address, source_address
 from ui.engine import Engine
 from ui.rendering import (
     Mark,
@@ -37,6 +37,8 @@ __all__ = ["Opened", "close_source", "draw_source", "open_address", "show_beside
 
 _QUOTE: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _KEY: Final = "sources"
+# The parameters of the address that name a place.
+_PARAMETERS: Final = ("doc", "at", "hash")
 
 
 class Exchange(Protocol):
@@ -88,13 +90,13 @@ class _View:
 def open_address() -> None:
     """Open the place that the address of the page names, once."""
     state, params = st.session_state, st.query_params
-    named = (params.get("doc", ""), params.get("at", ""))
-    if state.get("address", ("", "")) == named:
+    named = tuple(params.get(name, "") for name in _PARAMETERS)
+    if state.get("address", ("",) * len(named)) == named:
         return
     state.address = named
     place = read_address(params.to_dict())
     if place is not None:
-        _open(Opened(place=place, misplaced=bool(named[1]) and place.span is None))
+        _open(Opened(place=place, misplaced=bool(params.get("at")) and place.span is None))
 
 
 def show_beside(number: int, answer: Answer) -> None:
@@ -118,7 +120,7 @@ def _open(opened: Opened) -> None:
 
 def _leave_address() -> None:
     # Loading the page again must not open what was closed since.
-    for name in ("doc", "at"):
+    for name in _PARAMETERS:
         st.query_params.pop(name, None)
 
 
@@ -222,12 +224,12 @@ def _place_view(place: Place, misplaced: bool, engine: Engine, texts: Texts) -> 
         return _View(notice=texts.source_gone.format(doc=place.doc_id))
     if place.span is None:
         return _View(document, notice=texts.place_gone if misplaced else "")
-    start, end = place.span
-    shown = document.offsets.to_plain(start, end) if end <= len(document.text) else (0, 0)
-    if shown[0] >= shown[1]:
-        return _View(document, notice=texts.place_gone)
-    address = address_of(document.doc_id, start, end)
-    return _View(document, (Mark(*shown, ""),), texts.place_given, address)
+    found = find(place, document.text)
+    shown = document.offsets.to_plain(*found) if found is not None else (0, 0)
+    if found is None or shown[0] >= shown[1]:
+        return _View(document, notice=texts.place_changed if place.hash else texts.place_gone)
+    words = texts.place_given if found == place.span else texts.place_moved
+    return _View(document, (Mark(*shown, ""),), words, address_of(document, *found))
 
 
 def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:

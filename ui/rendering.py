@@ -203,7 +203,7 @@ def nearest(
         document = documents.get(passage.doc_id)
         if document is not None:
             start, end = document.offsets.to_plain(passage.start, passage.end)
-            address = address_of(passage.doc_id, passage.start, passage.end)
+            address = address_of(document, passage.start, passage.end)
             shown.append(Evidence(document.title, (), document, start, end, (), address=address))
     return tuple(shown)
 
@@ -224,9 +224,10 @@ def first_found(
     return tuple(shown)
 
 
-def address_of(doc_id: str, start: int, end: int) -> str:
-    """Return the address of a stretch of a document, relative to the page."""
-    return source_address("", Citation("", doc_id, "", start, end, "", "", ()))
+def address_of(document: Document, start: int, end: int) -> str:
+    """Return the address of a canonical stretch of a document, relative to the page."""
+    quote = document.text[start:end]
+    return source_address("", Citation("", document.doc_id, "", start, end, quote, "", ()))
 
 
 def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:

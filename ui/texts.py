@@ -124,10 +124,12 @@ class Texts:
     source_beside: str
     source_gone: str
     place_gone: str
+    place_changed: str
     quote_previous: str
     quote_next: str
     quote_place: str
     place_given: str
+    place_moved: str
     copy_address: str
     address_copied: str
     property_title: str

@@ -35,7 +35,8 @@ def test_question_is_answered_with_its_passage(start: Start) -> None:
     markup = shown(page)
     assert engine.asked == [("Que garde le fort ?", [])]
     assert "Que garde le fort ?" in markup
-    assert '<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
+    link = 'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="1.1"'
+    assert f'<a class="cit-marker" {link}' in markup
     assert 'id="passage-1-1"' in markup
     assert '<mark data-number="1" data-keys="1">Il garde la Meuse.</mark>' in markup
     assert "Confiance élevée" in markup and "0.9" not in markup

@@ -41,7 +41,7 @@ def test_quote_is_highlighted_within_its_passage_as_it_reads() -> None:
     assert f"{mark} Il garde la Meuse." in markup
     assert 'id="passage-3-1"' in markup
     # Its canonical place is 11 to 35, with the asterisks.
-    assert 'href="?doc=note.md&amp;at=11-36" data-open="3.1"' in markup
+    assert 'href="?doc=note.md&amp;at=11-36&amp;hash=7109ba9913e2" data-open="3.1"' in markup
     assert "Histoire" in markup and "**" not in markup
 
 
@@ -137,8 +137,8 @@ def test_markers_link_to_citations_and_other_brackets_do_not() -> None:
     markup = answer_html(answer, 2, {NOTE: document()}, TEXTS["fr"])
     assert "<p>Voir [7].</p>" in markup
     # "Il garde la Meuse." is canonical 37 to 55, after "1872**. ".
-    link = '<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="2.1"'
-    assert f"<ul><li>Il garde{link}" in markup
+    link = 'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="2.1"'
+    assert f'<ul><li>Il garde<a class="cit-marker" {link}' in markup
     assert 'aria-label="Citation 1\u00a0: la lire dans le document"' in markup
     assert 'data-quote="Il garde la Meuse."' in markup
 

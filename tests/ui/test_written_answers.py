@@ -154,7 +154,7 @@ def test_sentences_are_shown_as_they_stand(
     markup = shown(page)
     assert (
         '<p>Le fort garde un fleuve, la Meuse<a class="cit-marker" '
-        'href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
+        'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="1.1"' in markup
     )
     assert 'data-open="1.2"' in markup
     assert "Rédigé par openai:petit, chaque phrase vérifiée" in markup
@@ -179,7 +179,7 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
     markup = shown(page)
-    address = "?doc=note.md&amp;at=37-55"
+    address = "?doc=note.md&amp;at=37-55&amp;hash=618657684437"
     assert f'la Meuse<a class="cit-marker" href="{address}" data-open="{address}"' in markup
     assert page.button(key="stop-1").label == FR.stop
     # Another click, and the same answer goes on.
@@ -345,7 +345,10 @@ def test_the_answer_by_quotes_is_made_when_it_is_looked_at(begin: Start) -> None
     inside = "\n".join(each.value for each in page.expander[1].html)
     assert "D'après le document" in read(inside)[0]
     # Its numbers are not those of the answer above: they lead by address.
-    assert 'data-open="?doc=note.md&amp;at=37-55"' in inside and 'data-open="1.1"' not in inside
+    assert (
+        'data-open="?doc=note.md&amp;at=37-55&amp;hash=618657684437"' in inside
+        and 'data-open="1.1"' not in inside
+    )
     page.run()
     assert len(given.asked) == 1 and len(given.streamed) == 1
 

@@ -410,6 +410,41 @@ def test_two_windows_that_ask_at_once_do_not_mix(opened: Open) -> None:
         assert one.locator(".cit-question").all_inner_texts()[:2] == [QUESTION, other]
 
 
+def test_back_and_forward_go_where_one_was(opened: Open) -> None:
+    with opened() as page:
+        asked, welcome = page.locator(".cit-question"), page.locator(".cit-welcome")
+        ask(page, QUESTION)
+        first = page.url
+        page.get_by_role("button", name="Nouvelle conversation").click()
+        welcome.wait_for(timeout=PATIENCE)
+        ask(page, MISSIONS)
+        page.get_by_role("radio", name="Documents").click()
+        page.get_by_role("button", name="Lire le document").first.click()
+        document = page.locator(".cit-document")
+        document.wait_for(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(document).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(asked).to_have_text([MISSIONS], timeout=PATIENCE)
+        page.go_back()
+        welcome.wait_for(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(asked).to_have_text([QUESTION], timeout=PATIENCE)
+        assert page.url == first
+        page.go_forward()
+        welcome.wait_for(timeout=PATIENCE)
+        page.go_forward()
+        sync_api.expect(asked).to_have_text([MISSIONS], timeout=PATIENCE)
+        page.go_forward()
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+        # A conversation is opened in one step.
+        page.locator(f"[class*=st-key-open-{first.partition('?c=')[2]}] button").click()
+        sync_api.expect(asked).to_have_text([QUESTION], timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+
+
 def test_conversation_is_opened_renamed_deleted_and_brought_back(opened: Open) -> None:
     title = "![x](http://remote.invalid/z.png) -> :smile: :material/home: $x$ :red[y] <b>"
     with opened(360, 740) as page:

@@ -21,6 +21,7 @@ from rag.errors import DocumentNotFound
 from rag.types import Answer, Citation, Document
 from ui.addresses import Place, find, read_address, source_address
 from ui.engine import Engine
+from ui.navigation import name_in_address
 from ui.rendering import (
     Mark,
     address_of,
@@ -120,8 +121,7 @@ def _open(opened: Opened) -> None:
 
 def _leave_address() -> None:
     # Loading the page again must not open what was closed since.
-    for name in _PARAMETERS:
-        st.query_params.pop(name, None)
+    name_in_address(**dict.fromkeys(_PARAMETERS, ""))
 
 
 def _follow(exchanges: Mapping[int, Exchange]) -> None:

@@ -113,10 +113,10 @@ def _footnote(texts: Texts) -> str:
     try:
         settings = load_settings()
     except CitadelleError:
-        return texts.footnote  # Opening the engine will say what is wrong with them.
+        return ""  # Opening the engine will say what is wrong with them.
     if writes_elsewhere(settings):
-        return texts.footnote_remote.format(host=host_of(settings))
-    return texts.footnote
+        return texts.footnote_remote.format(here=texts.here(settings), host=host_of(settings))
+    return texts.footnote.format(here=texts.here(settings))
 
 
 # --- Opening the engine -------------------------------------------------------------------

@@ -23,7 +23,7 @@ from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_fo
 from ui.history import first_number, leave_conversation, settle, submit, turn_to_answer
 from ui.login import own_folder
 from ui.navigation import arrive, bring, turn_page
-from ui.reading import close_source, draw_source, open_address, show_beside
+from ui.reading import await_answer, close_source, draw_source, open_address, show_beside
 from ui.rendering import (
     answer_html,
     evidence,
@@ -211,6 +211,7 @@ def _put(exchange: Exchange, engine: Engine) -> None:
         if awaits_consent(earlier, engine.settings):
             earlier.quoted = True
     exchange.quoted = quotes_only()
+    await_answer()
     submit(exchange, own_folder(engine.settings.data))
 
 
@@ -395,7 +396,7 @@ def _draw_answer(
         footer = "" if answer.mode == "courtesy" else footer_html(answer, texts)
         st.html(answer_html(answer, number, documents, texts) + footer)
     if exchange.judgement is not None:
-        draw_feedback(number, exchange.judgement, engine.settings.data, texts)
+        draw_feedback(number, exchange.judgement, engine.settings, texts)
     if answer.citations:
         draw_copy(number, answer, documents, texts)
     if answer.abstained:

@@ -34,7 +34,14 @@ from ui.rendering import (
 )
 from ui.texts import Texts
 
-__all__ = ["Opened", "close_source", "draw_source", "open_address", "show_beside"]
+__all__ = [
+    "Opened",
+    "await_answer",
+    "close_source",
+    "draw_source",
+    "open_address",
+    "show_beside",
+]
 
 _QUOTE: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _KEY: Final = "sources"
@@ -100,9 +107,20 @@ def open_address() -> None:
         _open(Opened(place=place, misplaced=bool(params.get("at")) and place.span is None))
 
 
+def await_answer() -> None:
+    """Let what is opened from now on stay open when the next answer is there."""
+    st.session_state.awaited_turn = st.session_state.get("source_turn", 0)
+
+
 def show_beside(number: int, answer: Answer) -> None:
-    """Open an answer's first quote where there is room, if that is wished for or one is open."""
+    """Open an answer's first quote where there is room, if that is wished for or one is open.
+
+    What a person opened while it was awaited stays.
+    """
     state = st.session_state
+    turned = state.get("source_turn", 0) != state.get("awaited_turn", 0)
+    if turned and state.get("source") is not None:
+        return
     if answer.citations and (state.get("beside", True) or state.get("source") is not None):
         _open(Opened(answer, number, answer.citations[0].key, asked=False))
 

@@ -14,6 +14,9 @@ from html import escape
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Final, Literal
 
+from rag.answering import short_answers
+from rag.chat_model import host_of
+from rag.config import Settings
 from rag.library import Added, Removed
 from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Ranking, Skipped, Source
 from ui.addresses import source_address
@@ -266,7 +269,8 @@ def answer_html(
     `number` is that of the answer in its conversation, 0 where it has none. A marker leads into
     the document; where that is gone or has changed, to the passage below the answer.
     """
-    return _prose_html(answer.text, answer.short_answer, answer.citations, number, documents, texts)
+    shorts = short_answers(answer)
+    return _prose_html(answer.text, shorts, answer.citations, number, documents, texts)
 
 
 def written_html(
@@ -277,7 +281,7 @@ def written_html(
     texts: Texts,
 ) -> str:
     """Show what stands so far of an answer that is being written, as it will stand in it."""
-    return _prose_html(text, "", citations, number, documents, texts)
+    return _prose_html(text, (), citations, number, documents, texts)
 
 
 def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
@@ -290,23 +294,25 @@ def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
     return f'<ul class="cit-unsupported">{items}</ul>'
 
 
-def consent_html(question: str, titles: Iterable[str], model: str, host: str, texts: Texts) -> str:
+def consent_html(question: str, titles: Iterable[str], settings: Settings, texts: Texts) -> str:
     """Ask whether a model elsewhere may write the answer, and say what it would get."""
     sent = "".join(f"<li>{escape(title)}</li>" for title in titles)
-    about = texts.consent_text.format(model=model, host=host)
+    model, host = settings.llm, host_of(settings)
+    about = texts.consent_text.format(here=texts.here(settings), model=model, host=host)
+    kept = texts.consent_kept.format(model=model, host=host)
     return (
         f'<div class="cit-notice cit-notice-warning">'
         f"<strong>{escape(texts.consent_title.format(host=host))}</strong>"
         f"<p>{escape(about)}</p>"
         f"<p>{escape(texts.consent_question)}</p><ul><li>{escape(question)}</li></ul>"
         f"<p>{escape(texts.consent_passages)}</p><ul>{sent}</ul>"
-        f'<p class="cit-detail">{escape(texts.consent_kept)}</p></div>'
+        f'<p class="cit-detail">{escape(kept)}</p></div>'
     )
 
 
 def _prose_html(
     text: str,
-    short_answer: str,
+    shorts: Iterable[str],
     citations: Iterable[Citation],
     number: int,
     documents: Mapping[str, Document],
@@ -317,15 +323,17 @@ def _prose_html(
     }
     parts: list[str] = []
     items: list[str] = []
-    bold = " ".join(short_answer.split())
+    bolds = [bold for bold in (" ".join(short.split()) for short in shorts) if bold in text]
+    several = len(bolds) > 1
     for line in text.split("\n"):
         if not line.strip():
             continue
         item = _ITEM.match(line.lstrip())
         content = line.lstrip()[item.end() :] if item else line
+        # Each once, in their order; a part of the question, which has no marker, is no answer.
+        quotes = not several or _MARKER.search(content) is not None
+        bold = bolds.pop(0) if quotes and bolds and bolds[0] in content else ""
         inline = _answer_line(content, bold, markers)
-        if bold and bold in content:
-            bold = ""  # Once is enough.
         if item:
             items.append(f"<li>{inline}</li>")
             continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from rag.config import Settings
 from ui.catalogues import InterfaceLanguage, strings, translated
 
 __all__ = [
@@ -279,6 +280,8 @@ class Texts:
     skipped_many: str
     footnote: str
     footnote_remote: str
+    this_computer: str
+    this_server: str
     login_title: str
     login_help: str
     login: str
@@ -291,6 +294,10 @@ class Texts:
         """Return the name of a document's language."""
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
+
+    def here(self, settings: Settings) -> str:
+        """Return what a visitor calls the machine that answers."""
+        return self.this_server if settings.serves_others else self.this_computer
 
     def say(self, message: str) -> str:
         """Return a message of the engine in this language, as it is where there are no words."""

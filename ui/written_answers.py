@@ -104,8 +104,7 @@ def draw_consent(number: int, exchange: Exchange, engine: Engine, texts: Texts) 
         return
     titles = {p.doc_id: engine.document(p.doc_id).title for p in found.passages}
     question = found.understood or exchange.question
-    model, host = settings.llm, host_of(settings)
-    st.html(consent_html(question, dict.fromkeys(titles.values()), model, host, texts))
+    st.html(consent_html(question, dict.fromkeys(titles.values()), settings, texts))
     with st.container(key=f"consent-{number}", horizontal=True, gap="small"):
         st.button(
             texts.consent_yes,

@@ -96,6 +96,22 @@ def test_what_is_found_is_shown_as_it_begins_below_its_heading() -> None:
     assert found_html(()) == ""
 
 
+def test_the_short_answer_of_each_part_is_bold_once_where_it_is_quoted() -> None:
+    answer = replace(
+        quoting(document(), "Le fort date"),
+        text="Depuis 1872, que garde-t-il ?\n« Le fort garde la Meuse » [1]\n"
+        "Et depuis quand ?\n« La Meuse, 1872 » [1]",
+        short_answer="la Meuse\u00a0; 1872",
+    )
+    markup = answer_html(answer, 1, {NOTE: document()}, TEXTS["fr"])
+    assert markup.count("<strong>") == 2
+    assert "Le fort garde <strong>la Meuse</strong> »" in markup
+    assert "« La Meuse, <strong>1872</strong> »" in markup
+    # One that holds the separator itself stays whole.
+    whole = replace(answer, text="« Fer ; bois » [1]", short_answer="Fer ; bois")
+    assert "<strong>Fer ; bois</strong>" in answer_html(whole, 1, {}, TEXTS["fr"])
+
+
 def test_overlapping_quotes_are_each_highlighted() -> None:
     markup = document_html(document(), [Mark(9, 20, "1"), Mark(14, 30, "2")], "1.0")
     assert (

@@ -24,6 +24,7 @@ from rag.types import Answer
 from rag.writing import NOTICES, Event, Notice, Removed, Sentence
 from tests.conftest import ROOT
 from tests.ui.conftest import HOSTILE, FakeEngine, Start, document, quoting, read, shown
+from tests.ui.test_reading import tell, told
 from ui import written_answers
 from ui.consent import CONSENT_FILE
 from ui.texts import TEXTS
@@ -187,6 +188,31 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     page.run()
     assert len(given.streamed) == 1
     assert "chaque phrase vérifiée" in shown(page)
+    assert told(page)["quote"] == "1.1"
+
+
+def test_what_was_opened_while_it_is_written_stays_open(
+    begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
+) -> None:
+    more = threading.Event()
+
+    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        assert more.wait(PATIENCE)
+        yield WRITTEN
+
+    page = begin(engine(events=events))
+    with clicked_when(monkeypatch, lambda: bool(drawn)):
+        ask(page)
+        tell(page, "open", "?doc=note.md&at=2-9")
+    assert '<mark data-keys="">Le fort</mark>' in shown(page)
+    more.set()
+    page.run()
+    assert "chaque phrase vérifiée" in shown(page)
+    assert '<mark data-keys="">Le fort</mark>' in shown(page) and told(page)["quote"] == ""
+    # The next answer opens its own again.
+    ask(page, "Et après ?")
+    assert told(page)["quote"] == "2.1"
 
 
 def test_stopping_keeps_what_stands(
@@ -399,7 +425,7 @@ def test_without_a_model_nothing_changes(start: Start) -> None:
     assert not page.expander
     assert not [each for each in page.segmented_control if each.key == "answer-mode"]
     assert not keys(page) & {"stop", "consent-yes", "consent-no"}
-    assert FR.footnote in shown(page)
+    assert FR.footnote.format(here=FR.this_computer) in shown(page)
 
 
 def test_quotes_only_is_chosen_for_a_conversation(begin: Start) -> None:
@@ -447,7 +473,7 @@ def test_a_model_elsewhere_gets_nothing_before_a_person_agreed(begin: Start) -> 
     assert FR.consent_title.format(host="models.example.org") in text
     assert "openai:grand" in text
     assert "<li>Le fort</li>" in markup and f"<li>{QUESTION}</li>" in markup
-    assert FR.footnote_remote.format(host="models.example.org") in text
+    assert FR.footnote_remote.format(here=FR.this_computer, host="models.example.org") in text
     assert "D'après le document" not in text
     page.button(key="consent-yes-1").click().run()
     assert given.streamed == [(QUESTION, [])]

@@ -652,7 +652,7 @@ def test_a_document_is_added_asked_removed_and_put_back(opened: Open) -> None:
         # The filter on what has gone no longer holds.
         names = page.locator(".cit-source code")
         sync_api.expect(names.first).to_be_visible(timeout=PATIENCE)
-        assert not [name for name in names.all_inner_texts() if "Moulin" in name]
+        sync_api.expect(names.filter(has_text="Moulin")).to_have_count(0, timeout=PATIENCE)
 
         page.locator(".st-key-trash summary").click()
         page.get_by_role("button", name="Remettre").click()

@@ -10,7 +10,16 @@ from rag.citation import cite, marker
 from rag.courtesies import Courtesy, CourtesyKind
 from rag.types import Answer, Citation, Document, Language, Passage, Reading
 
-__all__ = ["ABSTENTION", "NEAREST", "REPLIES", "Composer", "hints", "join", "reply"]
+__all__ = [
+    "ABSTENTION",
+    "NEAREST",
+    "REPLIES",
+    "Composer",
+    "hints",
+    "join",
+    "reply",
+    "short_answers",
+]
 
 # The one place where the sentence is written; page, command line and tests use it.
 ABSTENTION: Mapping[str, str] = {
@@ -43,6 +52,9 @@ _ASK_OTHERWISE: Mapping[str, str] = {
 }
 # More than these would hide the others.
 _MOST_WORDS = 3
+
+# Between the short answers to the parts of a question.
+_APART = "; "
 
 # What is said to a courtesy; of the documents only where some are named.
 REPLIES: Mapping[CourtesyKind, Mapping[str, str]] = {
@@ -192,18 +204,25 @@ def join(
             used = passage.used or (where in passages and passages[where].used)
             passages[where] = replace(passages.get(where, passage), used=used)
         lines += [part, _renumbered(answer.text, renamed)]
-    shorts = list(dict.fromkeys(a.short_answer for a in answered if a.short_answer))
+    shorts = dict.fromkeys(a.short_answer for a in answered if a.short_answer)
     return Answer(
         question=question,
         language=language,
         text="\n".join(lines),
-        short_answer="\u00a0; ".join(shorts) if language == "fr" else "; ".join(shorts),
+        short_answer=(f"\u00a0{_APART}" if language == "fr" else _APART).join(shorts),
         citations=tuple(citations.values()),
         passages=tuple(passages.values()),
         abstained=False,
         confidence=min(answer.confidence for answer in answered),
         mode="extractive",
     )
+
+
+def short_answers(answer: Answer) -> tuple[str, ...]:
+    """Return the short answers that stand in an answer's text: one, or one for each part."""
+    whole = answer.short_answer
+    shorts = [whole] if whole in answer.text else whole.split(_APART)
+    return tuple(short.removesuffix("\u00a0") for short in shorts if short)
 
 
 def _renumbered(text: str, renamed: Mapping[str, str]) -> str:

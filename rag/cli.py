@@ -540,7 +540,7 @@ def _print_events(events: Iterator[Event]) -> Answer:
 
 
 def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] | None) -> None:
-    from rag.answering import NEAREST
+    from rag.answering import NEAREST, short_answers
 
     out = _out()
     if answer.understood:
@@ -549,8 +549,7 @@ def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] 
     # What a model wrote was printed while it came.
     if answer.mode != "written":
         body = Text(answer.text)
-        if answer.short_answer:
-            body.highlight_words([answer.short_answer], style="bold")
+        body.highlight_words(short_answers(answer), style="bold")
         out.print(body)
     for hint in citadelle.hints(answer, filters):
         out.print(Text(f"- {hint}"))

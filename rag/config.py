@@ -254,6 +254,11 @@ class Settings(BaseSettings):
     def _expand(cls, path: Path) -> Path:
         return path.expanduser()
 
+    @property
+    def serves_others(self) -> bool:
+        """Whether the page is there for others than the person at this machine."""
+        return self.login or bool(self.hosts) or not _is_loopback(self.address)
+
     @field_validator("address")
     @classmethod
     def _is_address(cls, address: str) -> str:

@@ -44,7 +44,10 @@ from rag.types import Answer, Chunk, Document, Facet, Language, Ranking, Skipped
 from rag.verification import open_verifier
 from rag.writing import Event, Writer, open_writer
 
-__all__ = ["Citadelle", "open_stages"]
+__all__ = ["Citadelle", "Found", "open_stages"]
+
+# Told what was found, best first, before it is read: a ranking for each part of a question.
+Found = Callable[[tuple[Ranking, ...]], None]
 
 logger = logging.getLogger(__name__)
 
@@ -263,16 +266,18 @@ class Citadelle:
         progress: Progress | None = None,
         *,
         written: bool = True,
+        found: Found | None = None,
     ) -> Answer:
         """Answer a question with citations, or abstain; reply to a courtesy.
 
         `history` holds earlier turns, oldest first; plain strings are earlier questions
         of the user. Where a language model is configured it writes the answer, unless
         `written` is False. `progress` is told when the search begins, `("search", 0, 0)`, and
-        when the passages that it found are read, `("read", 0, passages)`.
+        when the passages that it found are read, `("read", 0, passages)`; `found` is given
+        these passages then, in the order of the first stage of ranking.
         Raises `InvalidQuestion` and `InvalidFilter`.
         """
-        events = self._answering(question, history, filters, progress, None, written)
+        events = self._answering(question, history, filters, progress, None, written, found)
         (answer,) = (event for event in events if isinstance(event, Answer))
         return answer
 
@@ -284,15 +289,16 @@ class Citadelle:
         progress: Progress | None = None,
         *,
         stopped: Callable[[], bool] | None = None,
+        found: Found | None = None,
     ) -> Generator[Event, None, None]:
         """Yield what happens while a question is answered, then the answer.
 
         Without a language model that is the answer alone; with one, each sentence as soon as
         it was checked. Once `stopped` says so, the answer is what stands by then; closing it
-        stops the model and gives none. `progress` is told what `ask` tells it,
-        and `("write", 0, passages)` when the model is asked. Raises as `ask`.
+        stops the model and gives none. `progress` and `found` are told what `ask` tells
+        them, and `progress` `("write", 0, passages)` when the model is asked. Raises as `ask`.
         """
-        return self._answering(question, history, filters, progress, stopped, True)
+        return self._answering(question, history, filters, progress, stopped, True, found)
 
     def _answering(
         self,
@@ -302,6 +308,7 @@ class Citadelle:
         progress: Progress | None,
         stopped: Callable[[], bool] | None,
         written: bool,
+        found: Found | None,
     ) -> Generator[Event, None, None]:
         begin = time.perf_counter()
         live = self._live
@@ -312,22 +319,22 @@ class Citadelle:
                 if self._writer is not None and written and heard.carried:
                     heard = self._rewritten(self._writer, heard, question, history, stopped)
                     taken["rewrite_ms"] = (time.perf_counter() - begin) * 1000
-                answer = self._quoting(live, question, heard, filters, progress)
+                answer = self._quoting(live, question, heard, filters, progress, found)
                 taken.update(answer.timings)
             if self._writer is not None and written and answer.mode == "extractive":
-                found = answer
-                events = self._writer.write(heard.asked, found, live.index.documents, stopped)
+                quoting = answer
+                events = self._writer.write(heard.asked, quoting, live.index.documents, stopped)
                 with whole.current():
                     writing = Span("write")
                 if progress is not None:
-                    progress("write", 0, len(found.passages))
+                    progress("write", 0, len(quoting.passages))
                 with writing, closing(events):
                     for event in writing.over(events):
                         if isinstance(event, Answer):
                             answer = event
                         else:
                             yield event
-                    writing.note(passages=len(found.passages), removed=len(answer.removed))
+                    writing.note(passages=len(quoting.passages), removed=len(answer.removed))
                 taken.update(answer.timings)
             taken["total_ms"] = (time.perf_counter() - begin) * 1000
             answer = replace(answer, timings=taken)
@@ -343,6 +350,7 @@ class Citadelle:
         heard: _Heard,
         filters: Filters | None,
         progress: Progress | None,
+        found: Found | None,
     ) -> Answer:
         """Return the extractive answer, an abstention, or the reply to a courtesy."""
         begin = time.perf_counter()
@@ -356,19 +364,21 @@ class Citadelle:
         k = self.settings.read_passages
         asked = self._parts(question, heard)
         with span("retrieve", parts=len(asked)) as step:
-            found = [
+            firsts = [
                 live.retriever.first_stage(part.asked, k=k, language=part.tongue, filters=filters)
                 for _, part in asked
             ]
-            step.note(found=sum(len(first.hits) for first in found))
+            step.note(found=sum(len(first.hits) for first in firsts))
         retrieved = time.perf_counter()
-        to_read = sum(min(len(first.hits), k) for first in found)
+        to_read = sum(min(len(first.hits), k) for first in firsts)
         if progress is not None:
             progress("read", 0, to_read)
+        if found is not None:
+            found(tuple(firsts))
         with span("read", passages=to_read):
             answers = [
                 self._answer(live, words, part, live.retriever.second_stage(first, k=k))
-                for (words, part), first in zip(asked, found, strict=True)
+                for (words, part), first in zip(asked, firsts, strict=True)
             ]
             answer = self._joined(question, heard, asked, answers)
         end = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from rag.answering import ABSTENTION, NEAREST, REPLIES, Composer, hints, join, reply
+from rag.answering import ABSTENTION, NEAREST, REPLIES, Composer, hints, join, reply, short_answers
 from rag.chunking import chunk_document
 from rag.courtesies import Courtesy, CourtesyKind
 from rag.documents import parse
@@ -302,6 +302,9 @@ def test_the_answers_to_two_parts_stand_under_their_parts() -> None:
         "[3]",
     ]
     assert both.short_answer == "Bruxelles\u00a0; 2022"
+    assert short_answers(both) == ("Bruxelles", "2022")
+    assert short_answers(where) == ("Bruxelles",)
+    assert short_answers(reply("?", Courtesy("greeting", "fr"), ())) == ()
     assert both.confidence == 0.7
     assert not both.abstained
     assert [passage.used for passage in both.passages] == [True, True]

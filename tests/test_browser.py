@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -148,6 +149,28 @@ def test_answer_is_cited_and_its_passage_highlighted(opened: Open) -> None:
         assert QUOTE in " ".join(whole.locator("mark").all_inner_texts())
         assert "Counter-Ransomware Initiative" in whole.inner_text()
         sync_api.expect(whole.locator("mark").first).to_be_in_viewport(timeout=PATIENCE)
+
+
+def test_passages_are_shown_before_the_answer_takes_their_place(opened: Open) -> None:
+    with opened() as page:
+        ask(page, QUESTION)
+        page.evaluate(
+            "window.seen = []; new MutationObserver(() => {"
+            "const last = [...document.querySelectorAll('.stChatMessage')].at(-1);"
+            "for (const name of ['cit-found', 'cit-answer'])"
+            "  if (last?.querySelector('.' + name) && seen.at(-1)?.name !== name) seen.push({name,"
+            "    top: [...document.querySelectorAll('.cit-question')].at(-1)"
+            "      .getBoundingClientRect().top});"
+            "}).observe(document.body, {childList: true, subtree: true})"
+        )
+        ask(page, MISSIONS)
+        page.wait_for_timeout(SECONDS)
+        steps = page.evaluate("seen")
+        assert [step["name"] for step in steps][-2:] == ["cit-found", "cit-answer"]
+        assert page.locator(".cit-found").count() == 0
+        # The question stood where it stands by then: nothing jumps.
+        top = page.locator(".cit-question").last.bounding_box()["y"]
+        assert steps[-1]["top"] == pytest.approx(top, abs=3)
 
 
 def followed(page: sync_api.Page) -> str:
@@ -387,6 +410,41 @@ def test_two_windows_that_ask_at_once_do_not_mix(opened: Open) -> None:
         assert one.locator(".cit-question").all_inner_texts()[:2] == [QUESTION, other]
 
 
+def test_back_and_forward_go_where_one_was(opened: Open) -> None:
+    with opened() as page:
+        asked, welcome = page.locator(".cit-question"), page.locator(".cit-welcome")
+        ask(page, QUESTION)
+        first = page.url
+        page.get_by_role("button", name="Nouvelle conversation").click()
+        welcome.wait_for(timeout=PATIENCE)
+        ask(page, MISSIONS)
+        page.get_by_role("radio", name="Documents").click()
+        page.get_by_role("button", name="Lire le document").first.click()
+        document = page.locator(".cit-document")
+        document.wait_for(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(document).to_have_count(0, timeout=PATIENCE)
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(asked).to_have_text([MISSIONS], timeout=PATIENCE)
+        page.go_back()
+        welcome.wait_for(timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(asked).to_have_text([QUESTION], timeout=PATIENCE)
+        assert page.url == first
+        page.go_forward()
+        welcome.wait_for(timeout=PATIENCE)
+        page.go_forward()
+        sync_api.expect(asked).to_have_text([MISSIONS], timeout=PATIENCE)
+        page.go_forward()
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+        # A conversation is opened in one step.
+        page.locator(f"[class*=st-key-open-{first.partition('?c=')[2]}] button").click()
+        sync_api.expect(asked).to_have_text([QUESTION], timeout=PATIENCE)
+        page.go_back()
+        sync_api.expect(page.locator(".cit-source").nth(1)).to_be_visible(timeout=PATIENCE)
+
+
 def test_conversation_is_opened_renamed_deleted_and_brought_back(opened: Open) -> None:
     title = "![x](http://remote.invalid/z.png) -> :smile: :material/home: $x$ :red[y] <b>"
     with opened(360, 740) as page:
@@ -452,7 +510,8 @@ def test_conversation_is_exported(opened: Open, browser: sync_api.Browser, tmp_p
     record = json.loads(files["json"].read_text(encoding="utf-8"))
     (citation,) = record["exchanges"][0]["answer"]["citations"]
     place = f"doc={citation['doc_id']}&at={citation['start']}-{citation['end']}"
-    assert citation["address"] == f"http://{url.netloc}/?{place}"
+    digest = hashlib.sha256(citation["quote"].encode()).hexdigest()[:12]
+    assert citation["address"] == f"http://{url.netloc}/?{place}&hash={digest}"
 
     alone = browser.new_page()
     asked: list[str] = []
@@ -593,7 +652,7 @@ def test_a_document_is_added_asked_removed_and_put_back(opened: Open) -> None:
         # The filter on what has gone no longer holds.
         names = page.locator(".cit-source code")
         sync_api.expect(names.first).to_be_visible(timeout=PATIENCE)
-        assert not [name for name in names.all_inner_texts() if "Moulin" in name]
+        sync_api.expect(names.filter(has_text="Moulin")).to_have_count(0, timeout=PATIENCE)
 
         page.locator(".st-key-trash summary").click()
         page.get_by_role("button", name="Remettre").click()

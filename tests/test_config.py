@@ -27,6 +27,20 @@ def test_file_then_environment_then_arguments(
 
 
 @pytest.mark.parametrize(
+    ("given", "others"),
+    [
+        ({}, False),
+        ({"address": "::1"}, False),
+        ({"address": "192.0.2.7"}, True),
+        ({"hosts": "citadelle.example.org"}, True),
+        ({"login": True}, True),
+    ],
+)
+def test_whether_others_are_served(given: dict[str, object], others: bool) -> None:
+    assert load_settings(**given).serves_others == others
+
+
+@pytest.mark.parametrize(
     ("given", "named"),
     [
         ({"chunk_tokens": 1}, "chunk_tokens"),

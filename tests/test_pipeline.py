@@ -26,7 +26,7 @@ from rag.errors import (
 )
 from rag.index import Index
 from rag.indexing import build_index
-from rag.types import Answer, Turn
+from rag.types import Answer, Ranking, Turn
 from rag.verification import SignalVerifier
 from rag.writing import open_writer
 from tests.conftest import CORPUS, ToyEncoder
@@ -283,6 +283,27 @@ def test_the_steps_of_an_answer_are_told(citadelle: Citadelle) -> None:
     steps.clear()
     citadelle.ask("Bonjour !", progress=note)
     assert steps == []
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Qui représente la Belgique à l'ECCG ?", 1),
+        ("Où siège le BCC et depuis quand existe-t-il ?", 2),
+        ("Bonjour !", 0),
+    ],
+)
+def test_what_is_found_is_given_before_it_is_read(
+    citadelle: Citadelle, question: str, parts: int
+) -> None:
+    given: list[tuple[Ranking, ...]] = []
+    answer = citadelle.ask(question, found=given.append)
+    rankings = [ranking for found in given for ranking in found]
+    assert (len(given), len(rankings)) == (min(parts, 1), parts)
+    hits = [hit for ranking in rankings for hit in ranking.hits]
+    assert all(hit.relevance is None and hit.rerank is None for hit in hits)
+    places = {(hit.chunk.doc_id, hit.chunk.start) for hit in hits}
+    assert {(passage.doc_id, passage.start) for passage in answer.passages} <= places
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import sys
@@ -59,6 +60,7 @@ def test_the_client_of_openai_asks(client: openai.OpenAI, address: str) -> None:
         quote = source.text[citation["start"] : citation["end"]]
         assert quote == citation["quote"]
         place = f"doc={QUOTED}&at={citation['start']}-{citation['end']}"
+        place += f"&hash={hashlib.sha256(quote.encode()).hexdigest()[:12]}"
         footnote = content.partition(f"\n\n[{citation['key']}] ")[2].partition("\n")[0]
         # Shown on one line, with the spaces of a reader.
         assert " ".join(quote.split()) in " ".join(footnote.split())

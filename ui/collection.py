@@ -14,6 +14,7 @@ from rag.errors import IndexBusy
 from rag.library import TRASH, Existing, Library, Removed, Upload
 from rag.types import Source
 from ui.changes import Change, Desk, Task, adding, indexing, removing, restoring
+from ui.clock import visitor_zone
 from ui.engine import Engine
 from ui.navigation import turn_page
 from ui.rendering import added_html, help_html, how_far, notice_html, removed_html
@@ -28,9 +29,10 @@ _MOST_REMOVED: Final = 50
 _STALE_SECONDS: Final = 15
 
 
-def written(when: datetime) -> str:
-    """Return a time of this place, as a person writes it."""
-    return when.astimezone().strftime("%Y-%m-%d %H:%M")
+def written(when: datetime, texts: Texts) -> str:
+    """Return a time where the visitor is, as a person writes it."""
+    there = when.astimezone(visitor_zone())
+    return f"{texts.date(there.date())}, {there:%H:%M}"
 
 
 @st.cache_resource(show_spinner=False)
@@ -164,7 +166,7 @@ def _draw_removed(
         vertical_alignment="center",
         horizontal_alignment="distribute",
     ):
-        st.html(removed_html(entry, written(entry.when), texts), width="content")
+        st.html(removed_html(entry, written(entry.when, texts), texts), width="content")
         st.button(
             texts.put_back,
             key=f"restore-{entry.key}",

@@ -83,7 +83,9 @@ def _summary(sources: Sequence[Source], engine: Engine, texts: Texts) -> str:
     ]
     created = str(engine.manifest.get("created", ""))
     if created:
-        parts.append(texts.documents_indexed.format(when=written(datetime.fromisoformat(created))))
+        parts.append(
+            texts.documents_indexed.format(when=written(datetime.fromisoformat(created), texts))
+        )
     return " · ".join(parts)
 
 
@@ -153,7 +155,7 @@ def _has(source: Source, words: Sequence[str]) -> bool:
 def _draw_source(source: Source, engine: Engine, texts: Texts) -> None:
     changed = engine.library.changed(source.doc_id)
     with st.container(key=f"source-{source.doc_id}", border=True, gap="small"):
-        st.html(source_html(source, texts, changed=written(changed) if changed else ""))
+        st.html(source_html(source, texts, changed=written(changed, texts) if changed else ""))
         with st.container(horizontal=True, gap="small"):
             st.button(
                 texts.read,
@@ -206,7 +208,9 @@ def _read_document(source: Source, engine: Engine, texts: Texts) -> None:
         args=("documents",),
     )
     changed = engine.library.changed(source.doc_id)
-    st.html(source_html(source, texts, labels=False, changed=written(changed) if changed else ""))
+    st.html(
+        source_html(source, texts, labels=False, changed=written(changed, texts) if changed else "")
+    )
     with st.container(key="document-actions", horizontal=True, gap="small"):
         _actions(source, engine, texts)
     try:
@@ -219,7 +223,7 @@ def _read_document(source: Source, engine: Engine, texts: Texts) -> None:
         with st.expander(texts.properties, key=f"properties-{source.doc_id}"):
             st.html(properties)
     _draw_passages(source, engine, texts)
-    st.html(document_html(document))
+    st.html(document_html(document, below_card=bool(properties)))
 
 
 def _draw_passages(source: Source, engine: Engine, texts: Texts) -> None:

@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from rag.indexing import IndexReport
     from rag.writing import Event
 
-__all__ = ["Engine", "Opening", "Progress", "ProgressCallback", "open_engine", "opening"]
+__all__ = [
+    "Engine",
+    "FoundCallback",
+    "Opening",
+    "Progress",
+    "ProgressCallback",
+    "open_engine",
+    "opening",
+]
 
 logger = logging.getLogger(__name__)
 
 
 ProgressCallback = Callable[[str, int, int], None]
+FoundCallback = Callable[[tuple[Ranking, ...]], None]
 
 
 class Engine(Protocol):
@@ -53,6 +62,7 @@ class Engine(Protocol):
         progress: ProgressCallback | None = None,
         *,
         written: bool = True,
+        found: FoundCallback | None = None,
     ) -> Answer: ...
 
     def stream(
@@ -63,6 +73,7 @@ class Engine(Protocol):
         progress: ProgressCallback | None = None,
         *,
         stopped: Callable[[], bool] | None = None,
+        found: FoundCallback | None = None,
     ) -> Generator[Event, None, None]: ...
 
     def answer(

@@ -11,6 +11,7 @@ from typing import Final, cast, get_args
 import streamlit as st
 
 from rag import __version__
+from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.feedback import FeedbackStore, Reason, Verdict
 from rag.logs import request_id
@@ -73,8 +74,9 @@ def recalled_judgement(
     return judgement
 
 
-def draw_feedback(number: int, judgement: Judgement, folder: Path, texts: Texts) -> None:
-    """Ask whether the answer is right, keep what is said below `folder`, and thank."""
+def draw_feedback(number: int, judgement: Judgement, settings: Settings, texts: Texts) -> None:
+    """Ask whether the answer is right, keep what is said, and thank."""
+    folder = settings.data
     labels: dict[Verdict, str] = {
         "right": f":material/thumb_up: {texts.feedback_right}",
         "wrong": f":material/thumb_down: {texts.feedback_wrong}",
@@ -96,7 +98,8 @@ def draw_feedback(number: int, judgement: Judgement, folder: Path, texts: Texts)
             st.html(notice_html(texts.feedback_failed, "error", detail=detail))
         elif judgement.said is not None:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.html(help_html(texts.feedback_thanks), width="content")
+                thanks = texts.feedback_thanks.format(here=texts.here(settings))
+                st.html(help_html(thanks), width="content")
                 if judgement.verdict == "wrong" and not judgement.explaining:
                     st.button(
                         texts.feedback_more,

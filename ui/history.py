@@ -36,7 +36,7 @@ from ui.export import (
 )
 from ui.filters import clear_filters
 from ui.login import own_folder
-from ui.navigation import turn_page
+from ui.navigation import turn_page, went_to
 from ui.rendering import help_html, label_of, notice_html
 from ui.texts import InterfaceLanguage, Texts
 
@@ -66,33 +66,41 @@ _LONGEST_ANSWER: Final = 300.0
 # --- The conversation that is shown -------------------------------------------------------
 
 
-def recall(texts: Texts) -> None:
-    """Show the conversation that the address names, with what was added to it elsewhere."""
+def recall(texts: Texts) -> dict[str, str]:
+    """Show the conversation that was gone to, with what was added to it elsewhere.
+
+    Return what names the one that is shown in the address.
+    """
     state = st.session_state
     state.setdefault("conversation", [])
     state.setdefault("conversation_id", "")
     folder = _folder()
     if folder is None:
-        return  # Opening the engine will say what is wrong with the settings.
+        return {}  # Opening the engine will say what is wrong with the settings.
     store = ConversationStore(folder)
-    wanted = st.query_params.get(_PARAMETER, "")
+    gone_to = went_to(_PARAMETER)
+    wanted = state.pop("opening", "") or gone_to
+    # The address of a first question is there after the question.
+    settled = not any(exchange.pending for exchange in state.conversation)
     with _guarded():
         if "purged" not in state:
             store.purge()
             state.purged = True
         if wanted and wanted != state.conversation_id:
             _show(wanted, store, folder, texts)
+        elif wanted == "" and settled:
+            # Before its first question, where a person went back to.
+            leave_conversation()
+            clear_filters()
         elif state.conversation_id:
             _bring_in_step(store, folder, texts)
-    if state.conversation_id:
-        st.query_params[_PARAMETER] = state.conversation_id
+    return {_PARAMETER: state.conversation_id}
 
 
 def leave_conversation() -> None:
     """Begin a conversation that has no address until its first question."""
     st.session_state.conversation = []
     st.session_state.conversation_id = ""
-    st.query_params.pop(_PARAMETER, None)
     for name in ("refused", "arrived", "gone", "quoted", "answer-mode"):
         st.session_state.pop(name, None)
 
@@ -109,7 +117,6 @@ def submit(exchange: Exchange, folder: Path) -> None:
         state.pop("unkept", None)
     if not state.conversation_id:
         state.conversation_id = new_identifier()
-    st.query_params[_PARAMETER] = state.conversation_id
     store = ConversationStore(folder)
     with _guarded():
         # All of it where nothing is there: its file may have been set aside.
@@ -409,7 +416,7 @@ def _draw_undo(store: ConversationStore, texts: Texts) -> None:
 
 def _open(conversation: str) -> None:
     st.session_state.pop("unkept", None)
-    st.query_params[_PARAMETER] = conversation
+    st.session_state.opening = conversation
     turn_page("questions")
 
 

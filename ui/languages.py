@@ -8,9 +8,10 @@ import streamlit as st
 
 from rag.config import load_settings
 from rag.errors import CitadelleError
+from ui.navigation import name_in_address, went_to
 from ui.texts import TEXTS, InterfaceLanguage
 
-__all__ = ["first_language", "keep_language"]
+__all__ = ["first_language", "keep_language", "recall_language"]
 
 # In the address, so that it is still there when the page is loaded again or bookmarked.
 _PARAMETER: Final = "lang"
@@ -37,4 +38,11 @@ def first_language() -> InterfaceLanguage:
 
 def keep_language() -> None:
     """Keep the language that was just chosen in the address of the page."""
-    st.query_params[_PARAMETER] = st.session_state.language
+    name_in_address(**{_PARAMETER: st.session_state.language})
+
+
+def recall_language() -> dict[str, str]:
+    """Speak the language that the address was changed to; return what names it there."""
+    if "language" not in st.session_state or went_to(_PARAMETER) is not None:
+        st.session_state.language = first_language()
+    return {_PARAMETER: st.query_params.get(_PARAMETER, "")}

@@ -20,9 +20,9 @@ from ui.documents import draw_documents
 from ui.engine import Engine
 from ui.evaluation import draw_evaluation
 from ui.history import draw_history, draw_history_notices, recall
-from ui.languages import first_language, keep_language
+from ui.languages import keep_language, recall_language
 from ui.login import draw_logout, let_in
-from ui.navigation import View, turn_page
+from ui.navigation import View, name_in_address, recall_view, turn_page
 from ui.questions import draw_questions, new_conversation
 from ui.rendering import how_far, notice_html
 from ui.scripts import SPEAK, run_script
@@ -39,14 +39,13 @@ def main() -> None:
     st.set_page_config("Citadelle", page_icon=str(_HERE / "icon.svg"), layout="centered")
     st.html(_HERE / "style.css")
     state = st.session_state
-    if "language" not in state:
-        state.language = first_language()
+    language = recall_language()
     texts = TEXTS[cast(InterfaceLanguage, state.language)]
     begin_request()
     run_script(SPEAK, '<div class="cit-unseen"></div>', language=state.language)
     if not let_in(texts):
         return
-    recall(texts)
+    name_in_address(**language, **recall(texts), **recall_view())
     view, history = _sidebar(texts)
     engine = _opened(texts)
     if engine is None:
@@ -79,8 +78,6 @@ def _sidebar(texts: Texts) -> tuple[View, DeltaGenerator]:
             '<div class="cit-brand"><span class="cit-name">Citadelle</span>'
             f'<span class="cit-tagline">{texts.tagline}</span></div>'
         )
-        # A key that is pushed from elsewhere must be set before its widget is drawn.
-        st.session_state.setdefault("view", "questions")
         view = st.segmented_control(
             texts.view,
             get_args(View),
@@ -119,7 +116,7 @@ def _footnote(texts: Texts) -> str:
     try:
         settings = load_settings()
     except CitadelleError:
-        return texts.footnote  # Opening the engine will say what is wrong with them.
+        return ""  # Opening the engine will say what is wrong with them.
     server = urlsplit(settings.chroma_url).netloc
     if server and not is_here(server):
         words = (
@@ -127,8 +124,8 @@ def _footnote(texts: Texts) -> str:
         )
         return words.format(server=server, host=host_of(settings))
     if writes_elsewhere(settings):
-        return texts.footnote_remote.format(host=host_of(settings))
-    return texts.footnote
+        return texts.footnote_remote.format(here=texts.here(settings), host=host_of(settings))
+    return texts.footnote.format(here=texts.here(settings))
 
 
 # --- Opening the engine -------------------------------------------------------------------

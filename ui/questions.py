@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,25 +12,27 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
-from rag.errors import CitadelleError, InvalidFilter
+from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter
 from rag.logs import begin_request
-from rag.types import Answer
+from rag.types import Answer, Ranking
 from rag.writing import notice_in
 from ui.copying import draw_copy
-from ui.engine import Engine, ProgressCallback
+from ui.engine import Engine, FoundCallback, ProgressCallback
 from ui.exchange import Exchange, recall_documents
 from ui.feedback import Judgement, draw_feedback
 from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_force
 from ui.history import first_number, leave_conversation, settle, submit, turn_to_answer
 from ui.login import own_folder
 from ui.navigation import arrive, bring, turn_page
-from ui.reading import close_source, draw_source, open_address, show_beside
+from ui.reading import await_answer, close_source, draw_source, open_address, show_beside
 from ui.rendering import (
     answer_html,
     evidence,
     evidence_html,
     filters_html,
+    first_found,
     footer_html,
+    found_html,
     nearest,
     notice_html,
     question_html,
@@ -212,6 +215,7 @@ def _put(exchange: Exchange, engine: Engine) -> None:
         if awaits_consent(earlier, engine.settings):
             earlier.quoted = True
     exchange.quoted = quotes_only()
+    await_answer()
     submit(exchange, own_folder(engine.settings.data))
 
 
@@ -251,6 +255,8 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
             place = _Place(st.status(words, type="compact"), st.empty())
             if exchange.writing is not None and exchange.writing.sentences:
                 draw_standing(exchange.writing, engine, place.answer, texts)
+            elif exchange.writing is not None:
+                _finds(place.answer, engine)(exchange.writing.found)
             if settings.llm and not exchange.quoted and is_allowed(settings):
                 draw_stop(number, exchange, texts)
         elif exchange.answer is None:
@@ -295,6 +301,21 @@ def _steps(status: StatusContainer, texts: Texts) -> ProgressCallback:
         status.update(label=texts.writing if stage == "write" else read)
 
     return say
+
+
+def _finds(place: DeltaGenerator, engine: Engine) -> FoundCallback:
+    """Return what shows in `place` the best of the passages found, until there is an answer."""
+
+    def show(found: tuple[Ranking, ...]) -> None:
+        documents = {}
+        for hit in (hit for ranking in found for hit in ranking.hits):
+            with suppress(DocumentNotFound):
+                documents[hit.chunk.doc_id] = engine.document(hit.chunk.doc_id)
+        shown = first_found(found, documents)
+        if shown:
+            place.html(found_html(shown))
+
+    return show
 
 
 def _answer(
@@ -346,13 +367,20 @@ def _given(
     texts: Texts,
 ) -> Answer | None:
     """Return the answer that may be given; None, with another proposed, where that is asked."""
-    progress = _steps(place.status, texts)
+    progress, found = _steps(place.status, texts), _finds(place.answer, engine)
     if not engine.settings.llm:
-        return engine.ask(exchange.question, history=history, filters=filters, progress=progress)
+        return engine.ask(
+            exchange.question, history=history, filters=filters, progress=progress, found=found
+        )
     if not exchange.quoted and is_allowed(engine.settings):
-        return write(exchange, history, filters, engine, place.answer, progress, texts)
+        return write(exchange, history, filters, engine, place.answer, progress, found, texts)
     answer = exchange.proposed or engine.ask(
-        exchange.question, history=history, filters=filters, progress=progress, written=False
+        exchange.question,
+        history=history,
+        filters=filters,
+        progress=progress,
+        written=False,
+        found=found,
     )
     # Of what is answered by no quote, no model is asked.
     if exchange.quoted or answer.mode != "extractive":
@@ -373,7 +401,7 @@ def _draw_answer(
         footer = "" if answer.mode == "courtesy" else footer_html(answer, texts)
         st.html(answer_html(answer, number, documents, texts) + footer)
     if exchange.judgement is not None:
-        draw_feedback(number, exchange.judgement, engine.settings.data, texts)
+        draw_feedback(number, exchange.judgement, engine.settings, texts)
     if answer.citations:
         draw_copy(number, answer, documents, texts)
     if answer.abstained:

@@ -19,8 +19,9 @@ import streamlit as st
 
 from rag.errors import DocumentNotFound
 from rag.types import Answer, Citation, Document
-from ui.addresses import Place, read_address, source_address
+from ui.addresses import Place, find, read_address, source_address
 from ui.engine import Engine
+from ui.navigation import name_in_address
 from ui.rendering import (
     Mark,
     address_of,
@@ -33,10 +34,19 @@ from ui.rendering import (
 )
 from ui.texts import Texts
 
-__all__ = ["Opened", "close_source", "draw_source", "open_address", "show_beside"]
+__all__ = [
+    "Opened",
+    "await_answer",
+    "close_source",
+    "draw_source",
+    "open_address",
+    "show_beside",
+]
 
 _QUOTE: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _KEY: Final = "sources"
+# The parameters of the address that name a place.
+_PARAMETERS: Final = ("doc", "at", "hash")
 
 
 class Exchange(Protocol):
@@ -88,18 +98,29 @@ class _View:
 def open_address() -> None:
     """Open the place that the address of the page names, once."""
     state, params = st.session_state, st.query_params
-    named = (params.get("doc", ""), params.get("at", ""))
-    if state.get("address", ("", "")) == named:
+    named = tuple(params.get(name, "") for name in _PARAMETERS)
+    if state.get("address", ("",) * len(named)) == named:
         return
     state.address = named
     place = read_address(params.to_dict())
     if place is not None:
-        _open(Opened(place=place, misplaced=bool(named[1]) and place.span is None))
+        _open(Opened(place=place, misplaced=bool(params.get("at")) and place.span is None))
+
+
+def await_answer() -> None:
+    """Let what is opened from now on stay open when the next answer is there."""
+    st.session_state.awaited_turn = st.session_state.get("source_turn", 0)
 
 
 def show_beside(number: int, answer: Answer) -> None:
-    """Open an answer's first quote where there is room, if that is wished for or one is open."""
+    """Open an answer's first quote where there is room, if that is wished for or one is open.
+
+    What a person opened while it was awaited stays.
+    """
     state = st.session_state
+    turned = state.get("source_turn", 0) != state.get("awaited_turn", 0)
+    if turned and state.get("source") is not None:
+        return
     if answer.citations and (state.get("beside", True) or state.get("source") is not None):
         _open(Opened(answer, number, answer.citations[0].key, asked=False))
 
@@ -118,8 +139,7 @@ def _open(opened: Opened) -> None:
 
 def _leave_address() -> None:
     # Loading the page again must not open what was closed since.
-    for name in ("doc", "at"):
-        st.query_params.pop(name, None)
+    name_in_address(**dict.fromkeys(_PARAMETERS, ""))
 
 
 def _follow(exchanges: Mapping[int, Exchange]) -> None:
@@ -222,12 +242,12 @@ def _place_view(place: Place, misplaced: bool, engine: Engine, texts: Texts) -> 
         return _View(notice=texts.source_gone.format(doc=place.doc_id))
     if place.span is None:
         return _View(document, notice=texts.place_gone if misplaced else "")
-    start, end = place.span
-    shown = document.offsets.to_plain(start, end) if end <= len(document.text) else (0, 0)
-    if shown[0] >= shown[1]:
-        return _View(document, notice=texts.place_gone)
-    address = address_of(document.doc_id, start, end)
-    return _View(document, (Mark(*shown, ""),), texts.place_given, address)
+    found = find(place, document.text)
+    shown = document.offsets.to_plain(*found) if found is not None else (0, 0)
+    if found is None or shown[0] >= shown[1]:
+        return _View(document, notice=texts.place_changed if place.hash else texts.place_gone)
+    words = texts.place_given if found == place.span else texts.place_moved
+    return _View(document, (Mark(*shown, ""),), words, address_of(document, *found))
 
 
 def _draw(opened: Opened, view: _View, name: str, texts: Texts) -> None:

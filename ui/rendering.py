@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Final, Literal
 
+from rag.answering import short_answers
+from rag.chat_model import host_of
+from rag.config import Settings
 from rag.library import Added, Removed
-from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Skipped, Source
+from rag.types import Answer, Block, Chunk, Citation, Document, Passage, Ranking, Skipped, Source
 from ui.addresses import source_address
 from ui.texts import Texts
 
@@ -35,7 +38,9 @@ __all__ = [
     "evidence",
     "evidence_html",
     "filters_html",
+    "first_found",
     "footer_html",
+    "found_html",
     "help_html",
     "how_far",
     "label_of",
@@ -201,14 +206,31 @@ def nearest(
         document = documents.get(passage.doc_id)
         if document is not None:
             start, end = document.offsets.to_plain(passage.start, passage.end)
-            address = address_of(passage.doc_id, passage.start, passage.end)
+            address = address_of(document, passage.start, passage.end)
             shown.append(Evidence(document.title, (), document, start, end, (), address=address))
     return tuple(shown)
 
 
-def address_of(doc_id: str, start: int, end: int) -> str:
-    """Return the address of a stretch of a document, relative to the page."""
-    return source_address("", Citation("", doc_id, "", start, end, "", "", ()))
+def first_found(
+    found: Sequence[Ranking], documents: Mapping[str, Document], limit: int = 3
+) -> tuple[Evidence, ...]:
+    """Return the passages to show before any is read: the best for each part of a question."""
+    turns = zip_longest(*([hit for hit in each.hits if not hit.repeated] for each in found))
+    chunks = {hit.chunk.chunk_id: hit.chunk for turn in turns for hit in turn if hit is not None}
+    shown = []
+    for chunk in list(chunks.values())[:limit]:
+        document = documents.get(chunk.doc_id)
+        # It may have changed since: then its answer will say so.
+        if document is not None and document.text[chunk.start : chunk.end] == chunk.text:
+            start, end = document.offsets.to_plain(chunk.start, chunk.end)
+            shown.append(Evidence(document.title, chunk.heading_path, document, start, end, ()))
+    return tuple(shown)
+
+
+def address_of(document: Document, start: int, end: int) -> str:
+    """Return the address of a canonical stretch of a document, relative to the page."""
+    quote = document.text[start:end]
+    return source_address("", Citation("", document.doc_id, "", start, end, quote, "", ()))
 
 
 def _around(citation: Citation, passages: Iterable[Passage]) -> tuple[int, int]:
@@ -247,7 +269,8 @@ def answer_html(
     `number` is that of the answer in its conversation, 0 where it has none. A marker leads into
     the document; where that is gone or has changed, to the passage below the answer.
     """
-    return _prose_html(answer.text, answer.short_answer, answer.citations, number, documents, texts)
+    shorts = short_answers(answer)
+    return _prose_html(answer.text, shorts, answer.citations, number, documents, texts)
 
 
 def written_html(
@@ -258,7 +281,7 @@ def written_html(
     texts: Texts,
 ) -> str:
     """Show what stands so far of an answer that is being written, as it will stand in it."""
-    return _prose_html(text, "", citations, number, documents, texts)
+    return _prose_html(text, (), citations, number, documents, texts)
 
 
 def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
@@ -271,23 +294,25 @@ def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
     return f'<ul class="cit-unsupported">{items}</ul>'
 
 
-def consent_html(question: str, titles: Iterable[str], model: str, host: str, texts: Texts) -> str:
+def consent_html(question: str, titles: Iterable[str], settings: Settings, texts: Texts) -> str:
     """Ask whether a model elsewhere may write the answer, and say what it would get."""
     sent = "".join(f"<li>{escape(title)}</li>" for title in titles)
-    about = texts.consent_text.format(model=model, host=host)
+    model, host = settings.llm, host_of(settings)
+    about = texts.consent_text.format(here=texts.here(settings), model=model, host=host)
+    kept = texts.consent_kept.format(model=model, host=host)
     return (
         f'<div class="cit-notice cit-notice-warning">'
         f"<strong>{escape(texts.consent_title.format(host=host))}</strong>"
         f"<p>{escape(about)}</p>"
         f"<p>{escape(texts.consent_question)}</p><ul><li>{escape(question)}</li></ul>"
         f"<p>{escape(texts.consent_passages)}</p><ul>{sent}</ul>"
-        f'<p class="cit-detail">{escape(texts.consent_kept)}</p></div>'
+        f'<p class="cit-detail">{escape(kept)}</p></div>'
     )
 
 
 def _prose_html(
     text: str,
-    short_answer: str,
+    shorts: Iterable[str],
     citations: Iterable[Citation],
     number: int,
     documents: Mapping[str, Document],
@@ -298,15 +323,17 @@ def _prose_html(
     }
     parts: list[str] = []
     items: list[str] = []
-    bold = " ".join(short_answer.split())
+    bolds = [bold for bold in (" ".join(short.split()) for short in shorts) if bold in text]
+    several = len(bolds) > 1
     for line in text.split("\n"):
         if not line.strip():
             continue
         item = _ITEM.match(line.lstrip())
         content = line.lstrip()[item.end() :] if item else line
+        # Each once, in their order; a part of the question, which has no marker, is no answer.
+        quotes = not several or _MARKER.search(content) is not None
+        bold = bolds.pop(0) if quotes and bolds and bolds[0] in content else ""
         inline = _answer_line(content, bold, markers)
-        if bold and bold in content:
-            bold = ""  # Once is enough.
         if item:
             items.append(f"<li>{inline}</li>")
             continue
@@ -416,6 +443,32 @@ def evidence_html(shown: Evidence, number: int, texts: Texts) -> str:
         f'<div><h3 class="cit-title">{escape(shown.title)}</h3>{headings}</div>{link}</header>'
         f'<blockquote class="cit-text"{language}>{body}</blockquote></section>'
     )
+
+
+def found_html(shown: Iterable[Evidence]) -> str:
+    """Show where the passages stand that are being read, with how each begins."""
+    items = ""
+    for each in shown:
+        if each.document is None:
+            continue
+        path = " › ".join(dict.fromkeys((each.title, *each.heading_path)))
+        text = _beginning(each.document, each.start, each.end)
+        items += (
+            f'<li><div class="cit-path">{escape(path)}</div>'
+            f'<div class="cit-text"{_lang(each.document)}>{escape(text)}</div></li>'
+        )
+    return f'<ul class="cit-found">{items}</ul>' if items else ""
+
+
+def _beginning(document: Document, start: int, end: int) -> str:
+    """Return how a passage begins below its headings, on one line."""
+    said = [
+        document.plain[block.start : block.end]
+        for block in _clipped(document.blocks, start, end)
+        if block.kind not in ("heading", "property", "noise")
+    ]
+    text = " ".join(" ".join(said).split()) or " ".join(document.plain[start:end].split())
+    return text if len(text) <= _LONGEST_HINT else f"{text[:_LONGEST_HINT].rstrip()}…"
 
 
 def document_html(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from rag.config import Settings
 from ui.catalogues import InterfaceLanguage, strings, translated
 
 __all__ = [
@@ -126,10 +127,12 @@ class Texts:
     source_beside: str
     source_gone: str
     place_gone: str
+    place_changed: str
     quote_previous: str
     quote_next: str
     quote_place: str
     place_given: str
+    place_moved: str
     copy_address: str
     address_copied: str
     property_title: str
@@ -282,6 +285,8 @@ class Texts:
     footnote_remote: str
     footnote_server: str
     footnote_server_remote: str
+    this_computer: str
+    this_server: str
     login_title: str
     login_help: str
     login: str
@@ -294,6 +299,10 @@ class Texts:
         """Return the name of a document's language."""
         names = {"fr": self.french, "en": self.english, "nl": self.dutch}
         return names.get(language, self.unknown_language)
+
+    def here(self, settings: Settings) -> str:
+        """Return what a visitor calls the machine that answers."""
+        return self.this_server if settings.serves_others else self.this_computer
 
     def say(self, message: str) -> str:
         """Return a message of the engine in this language, as it is where there are no words."""

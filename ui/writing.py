@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Final, Protocol
 
-from rag.types import Answer
+from rag.types import Answer, Ranking
 from rag.writing import Event, Sentence
-from ui.engine import ProgressCallback
+from ui.engine import FoundCallback, ProgressCallback
 
 __all__ = ["Stream", "Writing"]
 
@@ -22,7 +22,7 @@ class Stream(Protocol):
     """Begin to answer a question, as `Engine.stream` does."""
 
     def __call__(
-        self, *, progress: ProgressCallback, stopped: Callable[[], bool]
+        self, *, progress: ProgressCallback, stopped: Callable[[], bool], found: FoundCallback
     ) -> Iterable[Event]: ...
 
 
@@ -35,6 +35,7 @@ class Writing:
 
     def __init__(self, stream: Stream, *, patience: float = _LONGEST_UNWATCHED) -> None:
         self.stage = ("", 0)
+        self.found: tuple[Ranking, ...] = ()
         self.sentences: tuple[Sentence, ...] = ()
         self._stream = stream
         self._patience = patience
@@ -72,7 +73,9 @@ class Writing:
 
     def _run(self) -> None:
         try:
-            for event in self._stream(progress=self._advance, stopped=self._stopped):
+            for event in self._stream(
+                progress=self._advance, stopped=self._stopped, found=self._find
+            ):
                 if isinstance(event, Sentence):
                     self.sentences = (*self.sentences, event)
                 elif isinstance(event, Answer):
@@ -85,6 +88,9 @@ class Writing:
 
     def _advance(self, stage: str, _done: int, total: int) -> None:
         self.stage = (stage, total)
+
+    def _find(self, found: tuple[Ranking, ...]) -> None:
+        self.found = found
 
     def _stopped(self) -> bool:
         if not self._stopping and time.monotonic() - self._watched > self._patience:

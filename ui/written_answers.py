@@ -16,7 +16,7 @@ from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.types import Answer
 from ui.consent import consented, keep_consent
-from ui.engine import Engine, ProgressCallback
+from ui.engine import Engine, FoundCallback, ProgressCallback
 from ui.exchange import Exchange, unchanged_documents
 from ui.login import own_folder
 from ui.rendering import (
@@ -104,8 +104,7 @@ def draw_consent(number: int, exchange: Exchange, engine: Engine, texts: Texts) 
         return
     titles = {p.doc_id: engine.document(p.doc_id).title for p in found.passages}
     question = found.understood or exchange.question
-    model, host = settings.llm, host_of(settings)
-    st.html(consent_html(question, dict.fromkeys(titles.values()), model, host, texts))
+    st.html(consent_html(question, dict.fromkeys(titles.values()), settings, texts))
     with st.container(key=f"consent-{number}", horizontal=True, gap="small"):
         st.button(
             texts.consent_yes,
@@ -170,14 +169,16 @@ def write(
     engine: Engine,
     place: DeltaGenerator,
     progress: ProgressCallback,
+    found: FoundCallback,
     texts: Texts,
 ) -> Answer:
     """Return the answer that a model writes; draw in `place` each sentence that stands.
 
+    Until one does, `found` is told what was found.
     What another run of the page began, here or in another window, is gone on with. Raises as
     `Engine.ask`.
     """
-    drawn = 0
+    drawn, told = 0, False
     redraw = time.monotonic() + _REDRAW_SECONDS
     while True:
         writing = _writings().get(exchange.identifier)
@@ -189,6 +190,9 @@ def write(
         progress(stage, 0, total)
         if len(writing.sentences) != drawn:
             drawn = draw_standing(writing, engine, place, texts)
+        elif writing.found and not drawn and not told:
+            found(writing.found)
+            told = True
         # Looking at the session lets a click end this run; the next one goes on from here.
         st.session_state.get("conversation_id")
         if writing.wait(_POLL_SECONDS) and not writing.abandoned:

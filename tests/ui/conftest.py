@@ -38,7 +38,7 @@ from rag.types import (
 )
 from rag.writing import Event
 from tests.conftest import ROOT
-from ui.engine import ProgressCallback
+from ui.engine import FoundCallback, ProgressCallback
 from ui.scripts import SCRIPTS
 
 NOTE = "note.md"
@@ -164,12 +164,15 @@ class FakeEngine:
         progress: ProgressCallback | None = None,
         *,
         written: bool = True,
+        found: FoundCallback | None = None,
     ) -> Answer:
         # Where there is a model, what is asked here is for quotes.
         assert not (written and self.settings.llm)
         if progress is not None:
             progress("search", 0, 0)
             progress("read", 0, 8)
+        if found is not None:
+            found((self.search(question),))
         self.asked.append((question, list(history)))
         self.filtered.append(filters)
         if isinstance(self.gives, Exception):
@@ -184,10 +187,13 @@ class FakeEngine:
         progress: ProgressCallback | None = None,
         *,
         stopped: Callable[[], bool] | None = None,
+        found: FoundCallback | None = None,
     ) -> Iterator[Event]:
         assert self.events is not None and progress is not None and stopped is not None
         progress("search", 0, 0)
         progress("read", 0, 8)
+        if found is not None:
+            found((self.search(question),))
         progress("write", 0, 8)
         self.streamed.append((question, list(history)))
         self.filtered.append(filters)

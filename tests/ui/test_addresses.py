@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.types import Citation
-from ui.addresses import Place, read_address, source_address
+from ui.addresses import Place, find, read_address, source_address
+
+# The first twelve digits of the SHA-256 of "quote".
+HASH = "6327245c3a45"
 
 
 def cited(doc_id: str, start: int = 120, end: int = 174) -> Citation:
@@ -25,21 +28,23 @@ def test_an_address_is_that_of_the_page_with_the_document_and_the_place() -> Non
     address = source_address("http://127.0.0.1:8501/", cited("notes/le bureau & l’été.md"))
     assert address == (
         "http://127.0.0.1:8501/?doc=notes/le%20bureau%20%26%20l%E2%80%99%C3%A9t%C3%A9.md&at=120-174"
+        f"&hash={HASH}"
     )
 
 
 @pytest.mark.parametrize(
     ("base", "expected"),
     [
-        ("", "?doc=a.md&at=120-174"),
-        ("https://host.example", "https://host.example/?doc=a.md&at=120-174"),
-        ("https://host.example/docs", "https://host.example/docs/?doc=a.md&at=120-174"),
+        ("", ""),
+        ("https://host.example", "https://host.example/"),
+        ("https://host.example/docs", "https://host.example/docs/"),
         # What the page was opened with is another question, or another document.
-        ("http://host:8501/docs/?c=1&doc=b.md#top", "http://host:8501/docs/?doc=a.md&at=120-174"),
+        ("http://host:8501/docs/?c=1&doc=b.md#top", "http://host:8501/docs/"),
     ],
 )
 def test_the_base_keeps_its_path_alone(base: str, expected: str) -> None:
-    assert source_address(base, cited("a.md")) == expected
+    address = source_address(base, cited("a.md"))
+    assert address == f"{expected}?doc=a.md&at=120-174&hash={HASH}"
 
 
 @given(
@@ -49,12 +54,12 @@ def test_the_base_keeps_its_path_alone(base: str, expected: str) -> None:
 )
 def test_what_is_written_is_read(doc_id: str, start: int, length: int) -> None:
     address = source_address("http://host/", cited(doc_id, start, start + length))
-    assert read_address(parameters(address)) == Place(doc_id, (start, start + length))
+    assert read_address(parameters(address)) == Place(doc_id, (start, start + length), HASH)
 
 
 def test_a_name_that_is_no_text_does_not_keep_the_others_from_being_exported() -> None:
     address = source_address("", cited("caf\udce9.md"))
-    assert address == "?doc=caf%ED%B3%A9.md&at=120-174"
+    assert address == f"?doc=caf%ED%B3%A9.md&at=120-174&hash={HASH}"
 
 
 @pytest.mark.parametrize(
@@ -67,3 +72,39 @@ def test_a_malformed_stretch_shows_the_document(at: str) -> None:
 @pytest.mark.parametrize("params", [{}, {"doc": ""}, {"at": "1-2"}, {"c": "123"}])
 def test_without_a_document_there_is_no_place(params: dict[str, str]) -> None:
     assert read_address(params) is None
+
+
+@pytest.mark.parametrize("given", ["", "6327", "6327245C3A45", "x" * 12, "6327245c3a456", "٦" * 12])
+def test_a_malformed_hash_is_left_out(given: str) -> None:
+    params = {"doc": "a.md", "at": "1-6", "hash": given}
+    assert read_address(params) == Place("a.md", (1, 6))
+
+
+@pytest.mark.parametrize(
+    ("span", "text", "found"),
+    [
+        # Where it was; moved; the nearer of two; gone; longer than what there is.
+        ((4, 9), "one quote two", (4, 9)),
+        ((4, 9), "one new quote two", (8, 13)),
+        ((0, 5), "**quote** here", (2, 7)),
+        ((12, 17), "a quote here and a quote there", (19, 24)),
+        ((4, 9), "one quotes two", (4, 9)),
+        ((4, 9), "one quite two", None),
+        ((4, 9), "quot", None),
+        ((0, 10**9), "one quote two", None),
+        ((4, 9), "", None),
+    ],
+)
+def test_words_are_found_by_their_hash(
+    span: tuple[int, int], text: str, found: tuple[int, int] | None
+) -> None:
+    assert find(Place("a.md", span, HASH), text) == found
+
+
+@pytest.mark.parametrize(
+    ("span", "found"), [((4, 9), (4, 9)), ((0, 13), (0, 13)), ((4, 14), None), (None, None)]
+)
+def test_without_a_hash_a_place_is_where_it_was(
+    span: tuple[int, int] | None, found: tuple[int, int] | None
+) -> None:
+    assert find(Place("a.md", span), "one other two") == found

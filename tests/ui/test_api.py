@@ -33,7 +33,7 @@ KEY = "a-secret-key"
 # The quote, where it stands (37-55 in the canonical text of the note), and its address.
 FOOTNOTE = (
     "[1] «\u00a0Il garde la Meuse.\u00a0», Le fort › Histoire (note.md), "
-    "http://127.0.0.1:8501/?doc=note.md&at=37-55"
+    "http://127.0.0.1:8501/?doc=note.md&at=37-55&hash=618657684437"
 )
 
 
@@ -515,7 +515,10 @@ def test_it_stands_under_the_path_of_the_page(
     client = serve()
     body = {"model": "citadelle", "messages": [{"role": "user", "content": QUESTION}]}
     content = client.post("/docs/v1/chat/completions", json=body).json()["choices"][0]
-    assert f"http://127.0.0.1:8501/docs/?doc={NOTE}&at=37-55" in content["message"]["content"]
+    assert (
+        f"http://127.0.0.1:8501/docs/?doc={NOTE}&at=37-55&hash=618657684437"
+        in content["message"]["content"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,10 +15,10 @@ from streamlit.testing.v1 import AppTest
 from rag import library as files
 from rag.errors import IndexBusy, Message, NothingToIndex
 from rag.library import Library, Upload
-from rag.types import Skipped
+from rag.types import Block, Skipped
 from tests.ui.conftest import HOSTILE, FakeEngine, SlowEngine, Start, document, read, shown
 from ui import collection
-from ui.texts import TEXTS
+from ui.texts import TEXTS, InterfaceLanguage
 
 FRENCH = TEXTS["fr"]
 PATIENCE = 20.0
@@ -130,6 +132,29 @@ def test_only_one_document_is_asked(start: Start, many: FakeEngine) -> None:
     assert "Langue du document\xa0:" not in shown(page)
     page.chat_input[0].set_value("Que garde le fort ?").run()
     assert many.filtered == [{"doc": "0.md"}]
+
+
+def test_properties_are_shown_once(start: Start) -> None:
+    text = "pays : Niger\n\nLe projet."
+    blocks = (Block("property", 0, 12), Block("paragraph", 14, 24))
+    source = replace(document(text), blocks=blocks, metadata={"pays": "Niger"})
+    page = opened(start, FakeEngine({source.doc_id: source}))
+    page.button(key=f"read-{source.doc_id}").click().run()
+    markup = shown(page)
+    assert "<dt>pays</dt>" in markup and "Le projet." in markup
+    assert '<div class="cit-property">' not in markup
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("fr", "1er novembre 2026, 00:05"), ("en", "1 November 2026, 00:05")]
+)
+def test_a_time_is_that_of_the_visitor(
+    monkeypatch: pytest.MonkeyPatch, language: InterfaceLanguage, said: str
+) -> None:
+    monkeypatch.setattr(collection, "visitor_zone", lambda: ZoneInfo("Europe/Brussels"))
+    # An hour ahead of Greenwich since the last Sunday of October.
+    when = datetime(2026, 10, 31, 23, 5, tzinfo=UTC)
+    assert collection.written(when, TEXTS[language]) == said
 
 
 def test_a_document_shows_its_properties_and_passages(start: Start) -> None:

@@ -34,7 +34,7 @@ BASE = "http://127.0.0.1:8501/"
 # Plain text of the note; in its source 1872 stands in bold.
 QUOTE = "Le fort date de **1872**. Il garde la Meuse."
 ORIGIN = Origin(BASE, DAY, {NOTE: document()})
-ADDRESS = "http://127.0.0.1:8501/?doc=note.md&at=11-55"
+ADDRESS = "http://127.0.0.1:8501/?doc=note.md&at=11-55&hash=63ee1b025d35"
 CONVERSATION = KeptConversation(
     "c0", "Le fort, et après ?", "2026-10-31T12:00:00.000+00:00", "2026-11-01T12:00:00.000+00:00"
 )
@@ -96,7 +96,8 @@ def test_an_answer_is_copied_as_a_quotation_with_footnotes() -> None:
         "«\u00a0Le fort date de **1872**. Il garde la Meuse.\u00a0»¹\n\n"
         "«\u00a0Fin\u00a0»²\n\n"
         f"¹ Le fort › Histoire (note.md), {ADDRESS}, consulté le 1er novembre 2026.\n"
-        "² Le fort › Histoire (note.md), http://127.0.0.1:8501/?doc=note.md&at=61-64, "
+        "² Le fort › Histoire (note.md), "
+        "http://127.0.0.1:8501/?doc=note.md&at=61-64&hash=5a2af601e7a2, "
         "consulté le 1er novembre 2026.\n"
     )
 

@@ -16,6 +16,7 @@ from tests.ui.conftest import CANONICAL, HOSTILE, NOTE, FakeEngine, Start, shown
 from ui.texts import TEXTS
 
 FR = TEXTS["fr"]
+THANKS = FR.feedback_thanks.format(here=FR.this_computer)
 ABSTENTION = Answer(
     question="Quel temps fait-il ?",
     language="fr",
@@ -49,7 +50,7 @@ def keys(page: AppTest) -> set[str]:
 def test_nothing_is_stored_without_a_click(start: Start, tmp_path: Path) -> None:
     page = asked(start)
     assert page.button_group(key="verdict-1").value is None
-    assert FR.feedback_thanks not in shown(page)
+    assert THANKS not in shown(page)
     assert not (tmp_path / "data" / FEEDBACK_FILE).exists()
 
 
@@ -59,7 +60,7 @@ def test_a_thumb_up_is_stored_with_what_it_is_about(start: Start) -> None:
     assert (feedback.verdict, feedback.question) == ("right", "Que garde le fort ?")
     assert feedback.answer["citations"][0]["quote"] == "Il garde la Meuse."
     assert (feedback.corpus_hash, feedback.version) == ("c0", __version__)
-    assert FR.feedback_thanks in shown(page)
+    assert THANKS in shown(page)
     assert "save-1" not in keys(page)
 
 
@@ -73,7 +74,7 @@ def test_a_thumb_down_can_be_explained(start: Start) -> None:
     (feedback,) = stored(page)
     assert feedback.reasons == ("not_true", "incomplete")
     assert (feedback.expected, feedback.comment) == ("La Sambre.", HOSTILE)
-    assert FR.feedback_thanks in shown(page)
+    assert THANKS in shown(page)
     # The form is closed, and opens again with what was said.
     assert "save-1" not in keys(page)
     page.button(key="more-1").click().run()
@@ -91,7 +92,7 @@ def test_a_change_of_mind_replaces(start: Start) -> None:
     assert "more-1" not in keys(page)
     judge(page, None)
     assert stored(page) == ()
-    assert FR.feedback_thanks not in shown(page)
+    assert THANKS not in shown(page)
 
 
 def test_an_abstention_is_judged_without_reasons_that_cannot_be(start: Start) -> None:
@@ -141,7 +142,7 @@ def test_a_store_that_cannot_be_written_is_said_and_loses_nothing(
     judge(page, "right")
     markup = shown(page)
     assert FR.feedback_failed in markup and str(broken) in markup
-    assert "Il garde la Meuse." in markup and FR.feedback_thanks not in markup
+    assert "Il garde la Meuse." in markup and THANKS not in markup
     # The thumb does not say what is not stored, and can be pressed again.
     assert page.button_group(key="verdict-1").value is None
     broken.unlink()

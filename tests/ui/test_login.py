@@ -76,6 +76,8 @@ def test_who_logged_in_sees_the_page_and_can_leave(
     page = start(FakeEngine())
     assert page.chat_input
     assert "Anna &lt;b&gt;" in shown(page)
+    # What answers is not the computer of who asks.
+    assert WORDS.footnote.format(here=WORDS.this_server) in shown(page)
     page.button(key="logout").click().run()
     assert guarded == ["logout"]
 

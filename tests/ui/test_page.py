@@ -115,7 +115,7 @@ def test_a_server_that_is_away_is_said_and_asked_again(start: Start) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:8000", TEXTS["fr"].footnote),
+        ("http://127.0.0.1:8000", TEXTS["fr"].footnote.format(here=TEXTS["fr"].this_computer)),
         ("http://10.0.0.5:8000", TEXTS["fr"].footnote_server.format(server="10.0.0.5:8000")),
     ],
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
 from rag.answering import reply
 from rag.courtesies import Courtesy
 from rag.errors import CitadelleError, InvalidFilter
-from rag.types import Answer, Passage
+from rag.types import Answer, Chunk, Passage, Ranking, ScoredChunk
 from tests.ui.conftest import (
     CANONICAL,
     HOSTILE,
@@ -33,7 +35,8 @@ def test_question_is_answered_with_its_passage(start: Start) -> None:
     markup = shown(page)
     assert engine.asked == [("Que garde le fort ?", [])]
     assert "Que garde le fort ?" in markup
-    assert '<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
+    link = 'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="1.1"'
+    assert f'<a class="cit-marker" {link}' in markup
     assert 'id="passage-1-1"' in markup
     assert '<mark data-number="1" data-keys="1">Il garde la Meuse.</mark>' in markup
     assert "Confiance élevée" in markup and "0.9" not in markup
@@ -111,8 +114,39 @@ def test_what_is_being_done_is_said_until_the_answer_is_there(
     monkeypatch.setattr(StatusContainer, "update", record)
     page = start(FakeEngine())
     page.chat_input[0].set_value("Que garde le fort ?").run()
-    assert said == ["Lecture de 8 passages…"]
+    assert said == ["8 passages trouvés\u202f; lecture en cours…"]
     assert not page.status
+
+
+def test_the_best_passages_are_shown_until_the_answer_is_there(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    html = DeltaGenerator.html
+
+    def record(place: DeltaGenerator, body: str, **more: Any) -> DeltaGenerator:
+        drawn.append(str(body))
+        return html(place, body, **more)
+
+    monkeypatch.setattr(DeltaGenerator, "html", record)
+    page = start(FakeEngine())
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    (place,) = [place for place, body in enumerate(drawn) if "cit-found" in body]
+    assert "Le fort date de 1872. Il garde la Meuse." in drawn[place]
+    assert not [body for body in drawn[:place] if "cit-answer" in body]
+    markup = shown(page)
+    assert "cit-answer" in markup and "cit-found" not in markup
+
+
+def test_a_passage_that_is_gone_by_then_is_not_shown(start: Start) -> None:
+    class Forgetful(FakeEngine):
+        def search(self, *question: Any, **more: Any) -> Ranking:
+            chunk = Chunk("x:0", "autre.md", 0, 5, "Autre", (), {})
+            return Ranking("?", (ScoredChunk(chunk, 1.0, 1),))
+
+    page = start(Forgetful())
+    page.chat_input[0].set_value("Que garde le fort ?").run()
+    assert "cit-answer" in shown(page)
 
 
 def test_abstention_shows_the_nearest_passages_as_perhaps(start: Start) -> None:

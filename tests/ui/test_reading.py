@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rag.types import Answer
+from rag.types import Answer, Document
 from tests.ui.conftest import HOSTILE, NOTE, FakeEngine, Start, document, quoting, read, shown
 from ui.texts import TEXTS
 
 FRENCH = TEXTS["fr"]
 MILL = "moulin.md"
+# The first digits of the SHA-256 of "Il garde la Meuse."
+MEUSE = "618657684437"
 
 
 def component(page: AppTest) -> Any:
@@ -80,7 +82,7 @@ def test_a_marker_opens_its_quote_in_its_document(answered: AppTest) -> None:
     assert "cit-unasked" not in markup
     assert FRENCH.quote_place.format(place=2, count=2) in markup
     assert '<h2 class="cit-title" id="source-title">Le moulin</h2>' in markup
-    assert 'data-copy="?doc=moulin.md&amp;at=0-17"' in markup
+    assert 'data-copy="?doc=moulin.md&amp;at=0-17&amp;hash=eea84057ca9c"' in markup
     assert told(answered)["key"] == "2" and told(answered)["turn"] == before + 1
 
 
@@ -169,7 +171,7 @@ def test_an_address_opens_its_place_beside_no_conversation(start: Start) -> None
     assert '<mark data-keys="">Il garde la Meuse.</mark>' in markup
     assert markup.count("<mark") == 1
     assert FRENCH.place_given in markup
-    assert 'data-copy="?doc=note.md&amp;at=37-55"' in markup
+    assert 'data-copy="?doc=note.md&amp;at=37-55&amp;hash=618657684437"' in markup
     assert told(page)["open"] is True and told(page)["quote"] == ""
     # A question goes on beside it, and closing leaves the address.
     page.button(key="source-close").click().run()
@@ -204,6 +206,33 @@ def test_a_place_that_does_not_fit_shows_the_document_and_says_so(start: Start, 
     assert FRENCH.place_gone in markup
     assert "cit-document" in markup and "Fin." in markup
     assert "<mark" not in markup and "data-copy" not in markup
+
+
+@pytest.mark.parametrize(
+    ("source", "moved"),
+    [(document(), False), (document("Ajout. Il garde la Meuse. Et plus.", NOTE), True)],
+)
+def test_an_address_finds_its_words_in_a_document_edited_since(
+    start: Start, source: Document, moved: bool
+) -> None:
+    page = opened_at(start, FakeEngine({NOTE: source}), doc=NOTE, at="37-55", hash=MEUSE)
+    markup = shown(page)
+    assert '<mark data-keys="">Il garde la Meuse.</mark>' in markup
+    assert FRENCH.place_given in markup and (FRENCH.place_moved in markup) == moved
+    at = source.text.index("Il garde")
+    # The address that is offered leads there without searching.
+    assert f'data-copy="?doc=note.md&amp;at={at}-{at + 18}&amp;hash={MEUSE}"' in markup
+    page.button(key="source-close").click().run()
+    assert not page.query_params
+
+
+@pytest.mark.parametrize("text", ["x" * 36 + " Il garde la Sambre. Et plus.", "Court."])
+def test_words_that_have_changed_are_not_marked(start: Start, text: str) -> None:
+    source = document(text, NOTE)
+    page = opened_at(start, FakeEngine({NOTE: source}), doc=NOTE, at="37-55", hash=MEUSE)
+    markup = shown(page)
+    assert FRENCH.place_changed in markup and FRENCH.place_gone not in markup
+    assert "cit-document" in markup and "<mark" not in markup and "data-copy" not in markup
 
 
 def test_a_document_that_is_not_there_is_named(start: Start) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
-from rag.types import Block, Passage, Skipped, Source
+from rag.types import Block, Chunk, Document, Passage, Ranking, ScoredChunk, Skipped, Source
 from tests.ui.conftest import CANONICAL, HOSTILE, NOTE, PLAIN, document, quoting, read
 from ui.rendering import (
     Mark,
@@ -13,6 +14,8 @@ from ui.rendering import (
     document_html,
     evidence,
     evidence_html,
+    first_found,
+    found_html,
     help_html,
     marked,
     nearest,
@@ -38,7 +41,7 @@ def test_quote_is_highlighted_within_its_passage_as_it_reads() -> None:
     assert f"{mark} Il garde la Meuse." in markup
     assert 'id="passage-3-1"' in markup
     # Its canonical place is 11 to 35, with the asterisks.
-    assert 'href="?doc=note.md&amp;at=11-36" data-open="3.1"' in markup
+    assert 'href="?doc=note.md&amp;at=11-36&amp;hash=7109ba9913e2" data-open="3.1"' in markup
     assert "Histoire" in markup and "**" not in markup
 
 
@@ -51,6 +54,62 @@ def test_quotes_of_one_passage_share_it() -> None:
     (found,) = evidence(answer, {NOTE: source})
     assert found.keys == ("1", "2")
     assert evidence_html(found, 1, TEXTS["fr"]).count("<mark") == 2
+
+
+def hit(source: Document, start: int, end: int, **more: Any) -> ScoredChunk:
+    chunk = Chunk(
+        f"{source.doc_id}:{start}", source.doc_id, start, end, source.text[start:end], ("A",), {}
+    )
+    return ScoredChunk(chunk, 1.0, 1, **more)
+
+
+def test_what_is_found_is_the_best_for_each_part_once() -> None:
+    note, other = document(), document("Autre chose.", "b.md")
+    documents = {NOTE: note, "b.md": other}
+    whole, end, second = hit(note, 0, 55), hit(note, 57, 61), hit(other, 0, 12)
+    asked = Ranking("?", (whole, hit(note, 11, 55, repeated=True), end))
+    found = first_found((asked, Ranking("?", (whole, second))), documents, 3)
+    assert [(each.title, each.start, each.end) for each in found] == [
+        ("Le fort", 0, 55 - 6),
+        ("Le fort", 51, 55),
+        ("Autre chose.", 0, 12),
+    ]
+    # What has gone or has changed is left out.
+    assert not first_found((Ranking("?", (second,)),), {"b.md": document("Nouveau.", "b.md")})
+    assert not first_found((Ranking("?", (second,)),), {})
+
+
+def test_what_is_found_is_shown_as_it_begins_below_its_heading() -> None:
+    found = first_found((Ranking("?", (hit(document(), 0, 55),)),), {NOTE: document()})
+    markup = found_html(found)
+    assert '<div class="cit-path">Le fort › A</div>' in markup
+    assert ">Le fort date de 1872. Il garde la Meuse.</div>" in markup
+    long = document("mot " * 100)
+    assert "mot mot…</div>" in found_html(
+        first_found((Ranking("?", (hit(long, 0, len(long.text)),)),), {NOTE: long})
+    )
+    hostile = document(HOSTILE)
+    text, tags = read(
+        found_html(first_found((Ranking("?", (hit(hostile, 0, len(HOSTILE)),)),), {NOTE: hostile}))
+    )
+    assert HOSTILE in text and tags == {"ul", "li", "div"}
+    assert found_html(()) == ""
+
+
+def test_the_short_answer_of_each_part_is_bold_once_where_it_is_quoted() -> None:
+    answer = replace(
+        quoting(document(), "Le fort date"),
+        text="Depuis 1872, que garde-t-il ?\n« Le fort garde la Meuse » [1]\n"
+        "Et depuis quand ?\n« La Meuse, 1872 » [1]",
+        short_answer="la Meuse\u00a0; 1872",
+    )
+    markup = answer_html(answer, 1, {NOTE: document()}, TEXTS["fr"])
+    assert markup.count("<strong>") == 2
+    assert "Le fort garde <strong>la Meuse</strong> »" in markup
+    assert "« La Meuse, <strong>1872</strong> »" in markup
+    # One that holds the separator itself stays whole.
+    whole = replace(answer, text="« Fer ; bois » [1]", short_answer="Fer ; bois")
+    assert "<strong>Fer ; bois</strong>" in answer_html(whole, 1, {}, TEXTS["fr"])
 
 
 def test_overlapping_quotes_are_each_highlighted() -> None:
@@ -94,8 +153,8 @@ def test_markers_link_to_citations_and_other_brackets_do_not() -> None:
     markup = answer_html(answer, 2, {NOTE: document()}, TEXTS["fr"])
     assert "<p>Voir [7].</p>" in markup
     # "Il garde la Meuse." is canonical 37 to 55, after "1872**. ".
-    link = '<a class="cit-marker" href="?doc=note.md&amp;at=37-55" data-open="2.1"'
-    assert f"<ul><li>Il garde{link}" in markup
+    link = 'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="2.1"'
+    assert f'<ul><li>Il garde<a class="cit-marker" {link}' in markup
     assert 'aria-label="Citation 1\u00a0: la lire dans le document"' in markup
     assert 'data-quote="Il garde la Meuse."' in markup
 

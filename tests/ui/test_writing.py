@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rag.errors import IndexBusy
+from rag.types import Ranking
 from rag.writing import Event, Sentence
 from tests.ui.conftest import document, quoting
-from ui.engine import ProgressCallback
+from ui.engine import FoundCallback, ProgressCallback
 from ui.writing import Writing
 
 ANSWER = quoting(document(), "Il garde la Meuse.")
+FOUND = Ranking("Que garde le fort ?", ())
 SENTENCE = Sentence("Il garde la Meuse [1].", ANSWER.citations)
 
 
 def test_what_stands_and_where_it_is_can_be_seen_meanwhile() -> None:
-    def stream(*, progress: ProgressCallback, stopped: Callable[[], bool]) -> Iterator[Event]:
+    def stream(
+        *, progress: ProgressCallback, stopped: Callable[[], bool], found: FoundCallback
+    ) -> Iterator[Event]:
+        found((FOUND,))
         progress("write", 0, 8)
         yield SENTENCE
         while not stopped():
@@ -29,6 +34,7 @@ def test_what_stands_and_where_it_is_can_be_seen_meanwhile() -> None:
     while not writing.sentences:
         assert not writing.wait(0.01)
     assert writing.stage == ("write", 8)
+    assert writing.found == (FOUND,)
     assert writing.sentences == (SENTENCE,)
     writing.stop()
     assert writing.wait(10)
@@ -36,7 +42,9 @@ def test_what_stands_and_where_it_is_can_be_seen_meanwhile() -> None:
 
 
 def test_who_leaves_stops_it() -> None:
-    def stream(*, progress: ProgressCallback, stopped: Callable[[], bool]) -> Iterator[Event]:
+    def stream(
+        *, progress: ProgressCallback, stopped: Callable[[], bool], found: FoundCallback
+    ) -> Iterator[Event]:
         while not stopped():
             time.sleep(0.01)
         yield ANSWER
@@ -50,7 +58,9 @@ def test_who_leaves_stops_it() -> None:
 
 
 def test_what_goes_wrong_is_raised_where_it_is_waited_for() -> None:
-    def stream(*, progress: ProgressCallback, stopped: Callable[[], bool]) -> Iterator[Event]:
+    def stream(
+        *, progress: ProgressCallback, stopped: Callable[[], bool], found: FoundCallback
+    ) -> Iterator[Event]:
         yield SENTENCE
         raise IndexBusy("Another process writes.")
 

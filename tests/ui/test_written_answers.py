@@ -24,6 +24,7 @@ from rag.types import Answer
 from rag.writing import NOTICES, Event, Notice, Removed, Sentence
 from tests.conftest import ROOT
 from tests.ui.conftest import HOSTILE, FakeEngine, Start, document, quoting, read, shown
+from tests.ui.test_reading import tell, told
 from ui import written_answers
 from ui.consent import CONSENT_FILE
 from ui.texts import TEXTS
@@ -154,7 +155,7 @@ def test_sentences_are_shown_as_they_stand(
     markup = shown(page)
     assert (
         '<p>Le fort garde un fleuve, la Meuse<a class="cit-marker" '
-        'href="?doc=note.md&amp;at=37-55" data-open="1.1"' in markup
+        'href="?doc=note.md&amp;at=37-55&amp;hash=618657684437" data-open="1.1"' in markup
     )
     assert 'data-open="1.2"' in markup
     assert "Rédigé par openai:petit, chaque phrase vérifiée" in markup
@@ -179,7 +180,7 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
     markup = shown(page)
-    address = "?doc=note.md&amp;at=37-55"
+    address = "?doc=note.md&amp;at=37-55&amp;hash=618657684437"
     assert f'la Meuse<a class="cit-marker" href="{address}" data-open="{address}"' in markup
     assert page.button(key="stop-1").label == FR.stop
     # Another click, and the same answer goes on.
@@ -187,6 +188,31 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     page.run()
     assert len(given.streamed) == 1
     assert "chaque phrase vérifiée" in shown(page)
+    assert told(page)["quote"] == "1.1"
+
+
+def test_what_was_opened_while_it_is_written_stays_open(
+    begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
+) -> None:
+    more = threading.Event()
+
+    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        assert more.wait(PATIENCE)
+        yield WRITTEN
+
+    page = begin(engine(events=events))
+    with clicked_when(monkeypatch, lambda: bool(drawn)):
+        ask(page)
+        tell(page, "open", "?doc=note.md&at=2-9")
+    assert '<mark data-keys="">Le fort</mark>' in shown(page)
+    more.set()
+    page.run()
+    assert "chaque phrase vérifiée" in shown(page)
+    assert '<mark data-keys="">Le fort</mark>' in shown(page) and told(page)["quote"] == ""
+    # The next answer opens its own again.
+    ask(page, "Et après ?")
+    assert told(page)["quote"] == "2.1"
 
 
 def test_stopping_keeps_what_stands(
@@ -345,7 +371,10 @@ def test_the_answer_by_quotes_is_made_when_it_is_looked_at(begin: Start) -> None
     inside = "\n".join(each.value for each in page.expander[1].html)
     assert "D'après le document" in read(inside)[0]
     # Its numbers are not those of the answer above: they lead by address.
-    assert 'data-open="?doc=note.md&amp;at=37-55"' in inside and 'data-open="1.1"' not in inside
+    assert (
+        'data-open="?doc=note.md&amp;at=37-55&amp;hash=618657684437"' in inside
+        and 'data-open="1.1"' not in inside
+    )
     page.run()
     assert len(given.asked) == 1 and len(given.streamed) == 1
 
@@ -396,7 +425,7 @@ def test_without_a_model_nothing_changes(start: Start) -> None:
     assert not page.expander
     assert not [each for each in page.segmented_control if each.key == "answer-mode"]
     assert not keys(page) & {"stop", "consent-yes", "consent-no"}
-    assert FR.footnote in shown(page)
+    assert FR.footnote.format(here=FR.this_computer) in shown(page)
 
 
 def test_quotes_only_is_chosen_for_a_conversation(begin: Start) -> None:
@@ -444,7 +473,7 @@ def test_a_model_elsewhere_gets_nothing_before_a_person_agreed(begin: Start) -> 
     assert FR.consent_title.format(host="models.example.org") in text
     assert "openai:grand" in text
     assert "<li>Le fort</li>" in markup and f"<li>{QUESTION}</li>" in markup
-    assert FR.footnote_remote.format(host="models.example.org") in text
+    assert FR.footnote_remote.format(here=FR.this_computer, host="models.example.org") in text
     assert "D'après le document" not in text
     page.button(key="consent-yes-1").click().run()
     assert given.streamed == [(QUESTION, [])]

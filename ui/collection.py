@@ -17,7 +17,8 @@ from ui.changes import Change, Desk, Task, adding, indexing, removing, restoring
 from ui.clock import visitor_zone
 from ui.engine import Engine
 from ui.navigation import turn_page
-from ui.rendering import added_html, help_html, how_far, notice_html, removed_html
+from ui.rendering.lists import added_html, removed_html
+from ui.rendering.notices import help_html, how_far, notice_html
 from ui.texts import Texts
 
 __all__ = ["ask_to_remove", "draw_beginning", "draw_changes", "draw_trash", "written"]

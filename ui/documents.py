@@ -15,15 +15,9 @@ from ui.collection import ask_to_remove, draw_changes, draw_trash, written
 from ui.engine import Engine
 from ui.filters import draw_filters, filters_in_force, limit_to
 from ui.navigation import arrive, turn_page
-from ui.rendering import (
-    chunk_html,
-    document_html,
-    help_html,
-    notice_html,
-    properties_html,
-    skipped_html,
-    source_html,
-)
+from ui.rendering.documents import chunk_html, document_html, properties_html
+from ui.rendering.lists import skipped_html, source_html
+from ui.rendering.notices import help_html, notice_html
 from ui.texts import Texts
 
 __all__ = ["draw_documents"]

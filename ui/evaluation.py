@@ -21,7 +21,7 @@ from ui.engine import Engine
 from ui.evaluating import Bench, Evaluating, KeptRun, kept_runs, question_files
 from ui.evaluation_texts import EVALUATION_TEXTS, EvaluationTexts
 from ui.navigation import arrive, bring
-from ui.rendering import help_html, notice_html
+from ui.rendering.notices import help_html, notice_html
 from ui.texts import InterfaceLanguage, Texts
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from rag.types import Answer, Citation, Document
 from rag.writing import notice_in
 from ui.addresses import source_address
 from ui.filters import Filter, filter_labels
-from ui.rendering import confidence_of
+from ui.rendering.answers import confidence_of
 from ui.texts import InterfaceLanguage, Texts
 
 __all__ = [

@@ -16,7 +16,7 @@ from rag.errors import CitadelleError
 from rag.feedback import FeedbackStore, Reason, Verdict
 from rag.logs import request_id
 from rag.types import Answer
-from ui.rendering import help_html, notice_html
+from ui.rendering.notices import help_html, notice_html
 from ui.texts import Texts
 
 __all__ = ["Judgement", "Said", "draw_feedback", "recalled_judgement"]

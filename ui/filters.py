@@ -8,7 +8,7 @@ import streamlit as st
 
 from rag.types import Facet, FacetValue
 from ui.engine import Engine
-from ui.rendering import filters_html
+from ui.rendering.answers import filters_html
 from ui.texts import Texts
 
 __all__ = [

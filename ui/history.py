@@ -37,7 +37,7 @@ from ui.export import (
 from ui.filters import clear_filters
 from ui.login import own_folder
 from ui.navigation import turn_page, went_to
-from ui.rendering import help_html, label_of, notice_html
+from ui.rendering.notices import help_html, label_of, notice_html
 from ui.texts import InterfaceLanguage, Texts
 
 __all__ = [

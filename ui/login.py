@@ -13,7 +13,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 
 from rag.config import load_settings
 from rag.errors import CitadelleError, ConfigurationError
-from ui.rendering import help_html, notice_html
+from ui.rendering.notices import help_html, notice_html
 from ui.texts import Texts
 
 __all__ = ["draw_logout", "is_allowed", "let_in", "own_folder"]

@@ -24,7 +24,7 @@ from ui.languages import keep_language, recall_language
 from ui.login import draw_logout, let_in
 from ui.navigation import View, name_in_address, recall_view, turn_page
 from ui.questions import draw_questions, new_conversation
-from ui.rendering import how_far, notice_html
+from ui.rendering.notices import how_far, notice_html
 from ui.scripts import SPEAK, run_script
 from ui.texts import LANGUAGE_NAMES, TEXTS, InterfaceLanguage, Texts
 

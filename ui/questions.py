@@ -25,20 +25,18 @@ from ui.history import first_number, leave_conversation, settle, submit, turn_to
 from ui.login import own_folder
 from ui.navigation import arrive, bring, turn_page
 from ui.reading import await_answer, close_source, draw_source, open_address, show_beside
-from ui.rendering import (
+from ui.rendering.answers import (
     answer_html,
-    evidence,
     evidence_html,
     filters_html,
-    first_found,
     footer_html,
     found_html,
-    nearest,
-    notice_html,
     question_html,
-    skipped_html,
     understood_html,
 )
+from ui.rendering.evidence import evidence, first_found, nearest
+from ui.rendering.lists import skipped_html
+from ui.rendering.notices import notice_html
 from ui.texts import EXAMPLES, Texts
 from ui.written_answers import (
     awaits_consent,

@@ -22,16 +22,9 @@ from rag.types import Answer, Citation, Document
 from ui.addresses import Place, find, read_address, source_address
 from ui.engine import Engine
 from ui.navigation import name_in_address
-from ui.rendering import (
-    Mark,
-    address_of,
-    document_html,
-    marked,
-    notice_html,
-    place_html,
-    properties_html,
-    source_heading_html,
-)
+from ui.rendering.documents import document_html, place_html, properties_html, source_heading_html
+from ui.rendering.evidence import Mark, address_of, marked
+from ui.rendering.notices import notice_html
 from ui.texts import Texts
 
 __all__ = [

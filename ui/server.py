@@ -33,7 +33,7 @@ from rag.logs import begin_request, request_id, set_up_logs
 from rag.tracing import set_up_tracing
 from ui.engine import opening
 from ui.languages import first_language
-from ui.rendering import notice_html
+from ui.rendering.notices import notice_html
 from ui.scripts import SCRIPTS
 from ui.texts import TEXTS, InterfaceLanguage
 

@@ -19,16 +19,16 @@ from ui.consent import consented, keep_consent
 from ui.engine import Engine, FoundCallback, ProgressCallback
 from ui.exchange import Exchange, unchanged_documents
 from ui.login import own_folder
-from ui.rendering import (
+from ui.rendering.answers import (
     answer_html,
     consent_html,
-    evidence,
     evidence_html,
     footer_html,
-    notice_html,
     unsupported_html,
     written_html,
 )
+from ui.rendering.evidence import evidence
+from ui.rendering.notices import notice_html
 from ui.texts import Texts
 from ui.writing import Writing
 

@@ -8,25 +8,11 @@ from typing import Any
 
 from rag.types import Block, Chunk, Document, Passage, Ranking, ScoredChunk, Skipped, Source
 from tests.ui.conftest import CANONICAL, HOSTILE, NOTE, PLAIN, document, quoting, read
-from ui.rendering import (
-    Mark,
-    answer_html,
-    document_html,
-    evidence,
-    evidence_html,
-    first_found,
-    found_html,
-    help_html,
-    marked,
-    nearest,
-    notice_html,
-    place_html,
-    properties_html,
-    question_html,
-    skipped_html,
-    source_heading_html,
-    source_html,
-)
+from ui.rendering.answers import answer_html, evidence_html, found_html, question_html
+from ui.rendering.documents import document_html, place_html, properties_html, source_heading_html
+from ui.rendering.evidence import Mark, evidence, first_found, marked, nearest
+from ui.rendering.lists import skipped_html, source_html
+from ui.rendering.notices import help_html, notice_html
 from ui.texts import TEXTS
 
 

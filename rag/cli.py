@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import platform
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from rag.config import NO_READER, Settings, load_settings
+from rag.config import Settings, load_settings
 from rag.errors import CitadelleError, IndexLoss
+from rag.printing import (
+    complain,
+    err_console,
+    explanation_lines,
+    explanation_record,
+    hit_record,
+    out_console,
+    place_of,
+    plain_of,
+    print_answer,
+    print_events,
+    print_json,
+    print_query,
+    progress_bars,
+    write,
+)
 
 if TYPE_CHECKING:
-    from rag.checkup import Finding
     from rag.encoder import Encoder
     from rag.indexing import Changes, IndexReport
     from rag.pipeline import Citadelle
-    from rag.retrieval import Explanation
-    from rag.types import Answer, Document, Ranking, ScoredChunk
-    from rag.writing import Event
 
 __all__ = ["app", "main"]
 
@@ -130,7 +135,7 @@ def index(
         return
     from rag.encoder import open_encoder
 
-    with _progress() as progress:
+    with progress_bars() as progress:
         encoder = open_encoder(settings, progress)
     skipped = False
     try:
@@ -141,7 +146,7 @@ def index(
         if not watch:
             raise
         # What hinders may end while the files are followed.
-        _complain(error)
+        complain(error)
     if watch:
         _watch(wanted, settings, encoder, as_json=as_json, yes=yes)
     elif skipped:
@@ -173,15 +178,15 @@ def ask(
     with _open(index_folder, llm="" if no_llm else llm) as citadelle:
         limits = _filters(filters)
         if as_json:
-            _print_json(citadelle.ask(question, history=history or [], filters=limits).to_dict())
+            print_json(citadelle.ask(question, history=history or [], filters=limits).to_dict())
             return
         with closing(citadelle.stream(question, history or [], limits)) as events:
-            answer = _print_events(events)
-        _print_answer(answer, citadelle, limits)
+            answer = print_events(events)
+        print_answer(answer, citadelle, limits)
         if compare and answer.mode == "written":
-            _out().print()
+            out_console().print()
             quoting = citadelle.ask(question, history or [], limits, written=False)
-            _print_answer(quoting, citadelle, limits)
+            print_answer(quoting, citadelle, limits)
 
 
 @app.command()
@@ -202,25 +207,25 @@ def search(
         ranking = citadelle.search(question, k=k, history=history or [], filters=_filters(filters))
         explanations = citadelle.explain(ranking) if explain else []
         if as_json:
-            hits = [_hit_record(hit) for hit in ranking.hits]
-            for hit_record, explanation in zip(hits, explanations, strict=False):
-                hit_record["explanation"] = _explanation_record(explanation)
+            hits = [hit_record(hit) for hit in ranking.hits]
+            for explained, explanation in zip(hits, explanations, strict=False):
+                explained["explanation"] = explanation_record(explanation)
             record: dict[str, Any] = {"query": ranking.query, "language": ranking.language}
             if explain:
                 record["names"] = [asdict(alias) for alias in citadelle.retriever.aliases(ranking)]
-            _print_json({**record, "hits": hits})
+            print_json({**record, "hits": hits})
             return
         if explain:
-            _print_query(citadelle, ranking)
+            print_query(citadelle, ranking)
         for number, hit in enumerate(ranking.hits):
             document = citadelle.document(hit.chunk.doc_id)
-            where = _where(document.title, hit.chunk.heading_path)
-            _out().print(Text(f"{hit.rank}. {where}  ({hit.score:.3f})", style="bold"))
+            where = place_of(document.title, hit.chunk.heading_path)
+            out_console().print(Text(f"{hit.rank}. {where}  ({hit.score:.3f})", style="bold"))
             if explain:
-                for line in _explanation_lines(explanations[number]):
-                    _out().print(Padding(Text(line, style="dim"), (0, 0, 0, 3)))
-            plain = _plain(document, hit.chunk.start, hit.chunk.end)
-            _out().print(Padding(Text(plain), (0, 0, 1, 3)))
+                for line in explanation_lines(explanations[number]):
+                    out_console().print(Padding(Text(line, style="dim"), (0, 0, 0, 3)))
+            plain = plain_of(document, hit.chunk.start, hit.chunk.end)
+            out_console().print(Padding(Text(plain), (0, 0, 1, 3)))
 
 
 @app.command()
@@ -229,7 +234,7 @@ def sources(index_folder: IndexOption = None, as_json: JsonOption = False) -> No
     with _open(index_folder) as citadelle:
         found, skipped = citadelle.sources(), citadelle.skipped
     if as_json:
-        _print_json(
+        print_json(
             {
                 "sources": [
                     {
@@ -265,9 +270,9 @@ def sources(index_folder: IndexOption = None, as_json: JsonOption = False) -> No
                 )
             )
         )
-    _out().print(table)
+    out_console().print(table)
     for entry in skipped:
-        _out().print(Text(f"Skipped {entry.path}: {entry.reason}", style="yellow"))
+        out_console().print(Text(f"Skipped {entry.path}: {entry.reason}", style="yellow"))
 
 
 @app.command()
@@ -279,20 +284,23 @@ def text(
 ) -> None:
     """Print the canonical text of a document, the one that citations count in."""
     with _open(index_folder) as citadelle:
-        _write(citadelle.text(doc_id))
+        write(citadelle.text(doc_id))
 
 
 @app.command()
 def doctor(index_folder: IndexOption = None, as_json: JsonOption = False) -> None:
     """Check the installation, the encoder and the index; say what to mend and what is slow."""
-    checks = list(_diagnose(index_folder))
+    from rag.diagnosis import diagnose
+
+    with progress_bars() as progress:
+        checks = list(diagnose(index_folder, progress))
     if as_json:
-        _print_json({"checks": [asdict(check) for check in checks]})
+        print_json({"checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
             mark = ("slow  ", "yellow") if check.slow else ("ok    ", "green")
             line = Text(*(mark if check.ok else ("wrong ", "bold red")))
-            _out().print(line + Text(f"{check.name}: {check.detail}", style="default"))
+            out_console().print(line + Text(f"{check.name}: {check.detail}", style="default"))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
@@ -321,14 +329,14 @@ def serve(
         _prepare(index_folder, settings)
     except CitadelleError as error:
         # The page says the same and stays useful: documents can be added while it runs.
-        _complain(error)
+        complain(error)
     os.environ["CITADELLE_INDEX"] = str(settings.index)
     os.environ["CITADELLE_PORT"] = str(settings.port)
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     where = f"http://{host}:{settings.port}{settings.base_path and f'/{settings.base_path}'}"
-    _out().print(Text(f"Citadelle is at {where} (Ctrl-C stops it)."))
+    out_console().print(Text(f"Citadelle is at {where} (Ctrl-C stops it)."))
     if settings.api:
-        _out().print(Text(f"Programs ask at {where}/v1."))
+        out_console().print(Text(f"Programs ask at {where}/v1."))
     sys.stdout.flush()
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     options = {
@@ -377,11 +385,11 @@ def main() -> NoReturn:
     try:
         app()
     except CitadelleError as error:
-        _err().print(Text(str(error), style="red"), soft_wrap=True)
+        err_console().print(Text(str(error), style="red"), soft_wrap=True)
         sys.exit(1)
     except OSError as error:
         # A full disk behind a redirection, for one.
-        _err().print(Text(f"Writing failed: {error.strerror or error}.", style="red"))
+        err_console().print(Text(f"Writing failed: {error.strerror or error}.", style="red"))
         sys.exit(1)
     sys.exit(0)
 
@@ -394,16 +402,16 @@ def _index(paths: list[Path], settings: Settings, encoder: Encoder, *, yes: bool
     from rag.indexing import build_index
 
     try:
-        with _progress() as progress:
+        with progress_bars() as progress:
             return build_index(
                 paths, settings, encoder, progress, may_lose="all" if yes else "half"
             )
     except IndexLoss as error:
         if not sys.stdin.isatty():
             raise
-        _complain(error)
+        complain(error)
         typer.confirm("Should they leave the index?", abort=True, err=True)
-    with _progress() as progress:
+    with progress_bars() as progress:
         return build_index(paths, settings, encoder, progress, may_lose="all")
 
 
@@ -412,12 +420,12 @@ def _watch(
 ) -> None:
     from rag.watching import watch
 
-    _err().print(Text("Following the files (Ctrl-C stops it)."))
+    err_console().print(Text("Following the files (Ctrl-C stops it)."))
     stop = threading.Event()
     try:
         for event in watch(paths, settings, encoder, stop, may_lose="all" if yes else "half"):
             if isinstance(event, CitadelleError):
-                _complain(event)
+                complain(event)
             else:
                 _print_report(event, settings, as_json)
     except KeyboardInterrupt:
@@ -426,11 +434,11 @@ def _watch(
 
 def _print_report(report: IndexReport, settings: Settings, as_json: bool) -> None:
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         where = settings.chroma_url or settings.index
         counts = f"{_counts(report)}: {report.chunks} passages in {where}."
-        _out().print(Text(counts))
+        out_console().print(Text(counts))
         sys.stdout.flush()
     _print_skipped(report)
 
@@ -440,7 +448,7 @@ def _print_plan(paths: list[Path], settings: Settings, as_json: bool) -> None:
 
     changes = plan_index(paths, settings)
     if as_json:
-        _print_json(changes.to_dict())
+        print_json(changes.to_dict())
     else:
         for mark, names in (
             ("added", changes.added),
@@ -449,10 +457,10 @@ def _print_plan(paths: list[Path], settings: Settings, as_json: bool) -> None:
             ("removed", changes.removed),
         ):
             for name in names:
-                _out().print(Text(f"{mark:9} {name}"), soft_wrap=True)
-        _out().print(Text(f"{_counts(changes)}; nothing was written."))
+                out_console().print(Text(f"{mark:9} {name}"), soft_wrap=True)
+        out_console().print(Text(f"{_counts(changes)}; nothing was written."))
         if changes.loses_most:
-            _out().print(Text("Most documents would leave: 'citadelle index' asks first."))
+            out_console().print(Text("Most documents would leave: 'citadelle index' asks first."))
     _print_skipped(changes)
 
 
@@ -467,7 +475,7 @@ def _counts(changes: Changes) -> str:
 
 def _print_skipped(changes: Changes) -> None:
     for entry in changes.skipped:
-        _err().print(Text(f"Skipped {entry.path}: {entry.reason}"), soft_wrap=True)
+        err_console().print(Text(f"Skipped {entry.path}: {entry.reason}"), soft_wrap=True)
 
 
 def _roll_back(settings: Settings, as_json: bool) -> None:
@@ -477,180 +485,14 @@ def _roll_back(settings: Settings, as_json: bool) -> None:
     left, live = open_store(settings).roll_back()
     manifest = read_manifest(live)
     if as_json:
-        _print_json({"left": left.name, "live": live.name, "created": manifest["created"]})
+        print_json({"left": left.name, "live": live.name, "created": manifest["created"]})
         return
-    _out().print(
+    out_console().print(
         Text(
             f"Back to the index of {manifest['created']}: {len(manifest['documents'])} documents, "
             f"{manifest['chunks']} passages. 'citadelle index' brings it in step with the files."
         )
     )
-
-
-# --- Rendering ----------------------------------------------------------------------------
-
-
-def _out() -> Console:
-    return Console(highlight=False)
-
-
-def _err() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-def _complain(error: CitadelleError) -> None:
-    _err().print(Text(str(error), style="yellow"), soft_wrap=True)
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `citadelle text … | head` closes the pipe early, which is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print_json(value: Any) -> None:
-    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def _print_events(events: Iterator[Event]) -> Answer:
-    """Print each sentence of a language model when it comes; return the answer."""
-    from rag.types import Answer
-    from rag.writing import Notice, Sentence
-
-    out = _out()
-    begun = False
-    for event in events:
-        if isinstance(event, Answer):
-            if begun:
-                out.print()
-            return event
-        if isinstance(event, Sentence):
-            out.print(Text(event.before + event.text), end="", soft_wrap=True)
-            begun = True
-        elif isinstance(event, Notice):
-            if begun:
-                out.print()
-            begun = False
-            words = f"{event.text} ({event.detail})" if event.detail else event.text
-            _err().print(Text(words, style="yellow"), soft_wrap=True)
-    raise AssertionError("answering ended without an answer")
-
-
-def _print_answer(answer: Answer, citadelle: Citadelle, filters: dict[str, str] | None) -> None:
-    from rag.answering import NEAREST, short_answers
-
-    out = _out()
-    if answer.understood:
-        out.print(Text(f"Understood as: {answer.understood}", style="dim"))
-        out.print()
-    # What a model wrote was printed while it came.
-    if answer.mode != "written":
-        body = Text(answer.text)
-        body.highlight_words(short_answers(answer), style="bold")
-        out.print(body)
-    for hint in citadelle.hints(answer, filters):
-        out.print(Text(f"- {hint}"))
-    if answer.citations or answer.passages:
-        out.print()
-    for citation in answer.citations:
-        document = citadelle.document(citation.doc_id)
-        where = _where(document.title, citation.heading_path)
-        place = f"{citation.doc_id}, {citation.start}-{citation.end}"
-        out.print(Text(f"[{citation.key}] {where} ({place})", style="dim"))
-        if answer.mode == "written":
-            # The words are the model's; these are the document's.
-            plain = _plain(document, citation.start, citation.end)
-            out.print(Padding(Text(plain, style="dim"), (0, 0, 0, 4)))
-    for sentence in answer.removed:
-        out.print(Text(f"Taken away, not supported: {sentence}", style="dim strike"))
-    if answer.abstained and answer.passages:
-        tongue = answer.language
-        fallback = citadelle.settings.fallback_language
-        out.print(Text(NEAREST[fallback if tongue == "unknown" else tongue]))
-        for passage in answer.passages[:3]:
-            document = citadelle.document(passage.doc_id)
-            plain = _plain(document, passage.start, passage.end)
-            out.print(Padding(Text(f"{document.title} : {plain}", style="dim"), (0, 0, 1, 2)))
-
-
-def _hit_record(hit: ScoredChunk) -> dict[str, Any]:
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "dense": None if hit.dense is None else round(hit.dense, 4),
-        "late": None if hit.late is None else round(hit.late, 4),
-        "lexical": None if hit.lexical is None else round(hit.lexical, 4),
-        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
-        "rerank": None if hit.rerank is None else round(hit.rerank, 4),
-        "doc_id": hit.chunk.doc_id,
-        "title": hit.chunk.metadata["title"],
-        "heading_path": list(hit.chunk.heading_path),
-        "start": hit.chunk.start,
-        "end": hit.chunk.end,
-        "text": hit.chunk.text,
-    }
-
-
-def _explanation_record(explanation: Explanation) -> dict[str, Any]:
-    return {
-        "language": explanation.hit.chunk.metadata["language"],
-        "parts": {name: round(value, 4) for name, value in explanation.parts.items()},
-        "terms": [
-            {
-                "word": term.word,
-                "stands_for": term.origin,
-                "kind": term.kind,
-                "bm25": round(value, 4),
-            }
-            for term, value in explanation.terms
-        ],
-    }
-
-
-def _print_query(citadelle: Citadelle, ranking: Ranking) -> None:
-    names = {"fr": "French", "en": "English", "nl": "Dutch"}
-    language = names.get(ranking.language, "not clear; words count in any language")
-    _out().print(Text(f"Language of the question: {language}."))
-    for alias in citadelle.retriever.aliases(ranking):
-        _out().print(Text(f"'{alias.name}' also looked for as '{alias.other}'."))
-    _out().print()
-
-
-def _explanation_lines(explanation: Explanation) -> Iterator[str]:
-    names = {
-        "cosine": "meaning",
-        "late": "token by token",
-        "words": "words",
-        "repeated": "says what a better passage says",
-        "reader": "reading",
-        "unread": "not read",
-    }
-    parts = (f"{names[name]} {value:+.3f}" for name, value in explanation.parts.items())
-    line = ", ".join(parts)
-    if explanation.hit.rerank is not None:
-        line += f"; put in this place by the reranker ({explanation.hit.rerank:.3f})"
-    yield line
-    if explanation.terms:
-        yield "words: " + ", ".join(
-            f"{term.word} {value:.2f}"
-            + ("" if term.kind == "word" else f" ({_KINDS[term.kind]} {term.origin})")
-            for term, value in explanation.terms
-        )
-
-
-_KINDS = {"spelling": "for", "compound": "part or whole of", "alias": "another name of"}
-
-
-def _where(title: str, path: tuple[str, ...]) -> str:
-    return " > ".join(dict.fromkeys([title, *path]))
-
-
-def _plain(document: Document, start: int, end: int) -> str:
-    low, high = document.offsets.to_plain(start, end)
-    return document.plain[low:high]
 
 
 def _filters(pairs: list[str] | None) -> dict[str, str] | None:
@@ -659,36 +501,11 @@ def _filters(pairs: list[str] | None) -> dict[str, str] | None:
     return dict(parse_filter(pair) for pair in pairs) if pairs else None
 
 
-_STAGES = {
-    "encoder": "Preparing the encoder (once)",
-    "documents": "Reading documents",
-    "embed": "Embedding passages",
-}
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show each stage of long work on stderr, where a person looks at it."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = _err()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total or None)
-            bars.update(tasks[stage], completed=done, total=total or None)
-
-        yield report
-
-
 def _open(index_folder: Path | None, *, update: bool = False, **settings: Any) -> Citadelle:
     from rag.pipeline import Citadelle
 
     _observe(load_settings(index=index_folder, **settings))
-    with _progress() as progress:
+    with progress_bars() as progress:
         return Citadelle.open(index=index_folder, update=update, progress=progress, **settings)
 
 
@@ -737,83 +554,3 @@ def _check_port(address: str, port: int) -> None:
                 f"Port {port} on {address} is not free ({error.strerror}); stop what uses it or "
                 "give another with --port."
             ) from error
-
-
-def _diagnose(index_folder: Path | None) -> Iterator[Finding]:
-    from rag.checkup import Finding, examine_disk, examine_files, examine_index, examine_server
-    from rag.speed import examine_machine, examine_questions, examine_reading, opened_in
-
-    yield Finding("Python", sys.version_info >= (3, 11), platform.python_version())
-    packages = ("torch", "sentence-transformers", "chromadb", "streamlit", "langchain-core")
-    yield Finding("Packages", True, ", ".join(f"{name} {version(name)}" for name in packages))
-    yield examine_machine()
-    try:
-        settings = load_settings(index=index_folder)
-    except CitadelleError as error:
-        yield Finding("Settings", False, str(error))
-        return
-    yield Finding("Settings", True, f"corpus {settings.corpus}, index {settings.index}")
-    yield from examine_disk(settings)
-    yield from examine_reading(settings.cache)
-    yield from examine_files(settings)
-    yield from examine_server(settings)
-    from rag.encoder import open_encoder
-    from rag.index import Index
-    from rag.pipeline import Citadelle, open_stages
-
-    try:
-        begin = time.perf_counter()
-        with _progress() as progress:
-            encoder = open_encoder(settings, progress)
-        took = time.perf_counter() - begin
-        detail = f"{encoder.name}, {encoder.dimension} dimensions, loaded in {took:.1f} s"
-        yield opened_in("Encoder", detail, took)
-    except CitadelleError as error:
-        yield Finding("Encoder", False, str(error))
-        return
-    try:
-        begin = time.perf_counter()
-        opened = Index.open(settings, encoder)
-        took = time.perf_counter() - begin
-    except CitadelleError as error:
-        yield Finding("Index", False, str(error))
-        return
-    yield from examine_index(settings, opened)
-    yield opened_in("Opening", f"the index opened in {took:.1f} s", took)
-    for entry in opened.skipped:
-        yield Finding("Document", False, f"{entry.path}: {entry.reason}")
-    try:
-        second, reading = open_stages(settings, encoder)
-    except CitadelleError as error:
-        yield Finding("Reader", False, str(error))
-        return
-    if reading is not None:
-        yield Finding("Reader", True, reading.reader.name)
-    elif settings.reader == NO_READER:
-        yield Finding("Reader", True, "none, as set")
-    else:
-        yield Finding(
-            "Reader", True, f"none: the bundled one does not fit the encoder {encoder.name}"
-        )
-    with Citadelle(settings, encoder, opened, second, reading) as citadelle:
-        yield from examine_questions(citadelle)
-    if settings.llm:
-        yield Finding("Model", *_try_model(settings, encoder))
-
-
-def _try_model(settings: Settings, encoder: Encoder) -> tuple[bool, str]:
-    """Ask the language model something small: does it answer, how fast, and as it was asked?"""
-    from rag.verification import open_verifier
-    from rag.writing import open_writer
-
-    try:
-        writer = open_writer(settings, encoder, lambda: open_verifier(settings, encoder))
-        assert writer is not None
-        try:
-            probe = writer.probe()
-        finally:
-            writer.close()
-    except CitadelleError as error:
-        return False, str(error)
-    cites = "cites as asked" if probe.cites else "does not cite as asked, so little of it will show"
-    return probe.cites, f"{settings.llm}, one sentence took {probe.seconds:.1f} s, {cites}"

@@ -61,6 +61,8 @@ ORDER = (
     "pipeline",
     "speed",
     "mcp_server",
+    "diagnosis",
+    "printing",
     "cli",
 )
 

@@ -169,7 +169,10 @@ def test_hostile_documents_are_quoted_listed_and_read_as_text(page: sync_api.Pag
     page.get_by_role("button", name="Lire le document").nth(names.index(NAME)).click()
     whole = page.locator(".cit-document")
     whole.wait_for(timeout=PATIENCE)
-    text = page.locator(".cit-properties").inner_text() + whole.inner_text()
+    page.get_by_text(TEXTS["fr"].properties, exact=True).click()
+    properties = page.locator(".cit-properties")
+    properties.wait_for(timeout=PATIENCE)
+    text = properties.inner_text() + whole.inner_text()
     # What Markdown makes of its marks is its own affair; what is HTML stays as it was written.
     for shown in ("window.harmed = 1; alert(1)", "dehors", "{{7*7}} ${7*7}", ":material/home:"):
         assert shown in text

@@ -13,7 +13,7 @@ from typing import Any
 
 from rag.sentences import sentences
 
-__all__ = ["arguments", "distinct_passages"]
+__all__ = ["arguments", "distinct_passages", "peak"]
 
 # French but for the last, which is English.
 _FRENCH = (
@@ -57,6 +57,15 @@ def distinct_passages(data: Path, count: int) -> list[str]:
     if len(found) < count:
         raise ValueError(f"the data sets gave {len(found)} distinct passages, not {count}")
     return found
+
+
+def peak() -> float:
+    """Return the most memory that this process took, in MiB.
+
+    `getrusage` would count that of the process which started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _passages(data: Path) -> Iterator[str]:

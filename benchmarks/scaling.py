@@ -49,6 +49,8 @@ class GrownEncoder(E5Encoder):
 
     def __init__(self, encoder: E5Encoder, base: Index) -> None:
         super().__init__(encoder.model, encoder.name)
+        # What it makes up is nobody else's.
+        self.identity = f"{encoder.identity} grown"
         self._base = base
         self._vectors = base.vectors(range(len(base.chunks)))
         self._known = {
@@ -133,7 +135,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _settings(folder: Path) -> Settings:
-    return load_settings(index=folder / "index", corpus=folder / "corpus")
+    index, corpus = folder / "index", folder / "corpus"
+    return load_settings(index=index, corpus=corpus, embedding_cache_mib=0)
 
 
 def _built(work: Path, passages: Sequence[str], encoder: E5Encoder, console: Console) -> Path:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.lexical import content_words, fold, surface_tokens
 from rag.types import Document, Language
 
-__all__ = ["Alias", "Aliases", "definitions"]
+__all__ = ["Alias", "Aliases", "Names", "definitions", "names"]
 
 # Schwartz & Hearst: an acronym has 2 to 10 characters, of which one at least is a letter.
 _ACRONYM = re.compile(r"(?<!\w)(?=(?:[\w.&-]*[A-Z]){2})[A-Z0-9][\w.&-]{1,9}")
@@ -44,12 +44,25 @@ class Alias:
     other: str
 
 
-class Aliases:
-    """Groups of names of the same thing, and the acronyms that the documents use."""
+# What one document has: groups of names, and acronyms.
+Names = tuple[list[list[str]], list[str]]
 
-    def __init__(self, groups: Iterable[Sequence[str]], acronyms: Iterable[str] = ()) -> None:
+
+class Aliases:
+    """Groups of names of the same thing, and the acronyms that the documents use.
+
+    `found` is what each document gave to that, by its identifier.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[Sequence[str]],
+        acronyms: Iterable[str] = (),
+        found: Mapping[str, Names] | None = None,
+    ) -> None:
         self.groups = tuple(tuple(group) for group in groups)
         self.acronyms = tuple(sorted(set(acronyms)))
+        self.found = found or {}
         self._groups_of: dict[tuple[str, ...], list[int]] = {}
         for number, group in enumerate(self.groups):
             for name in group:
@@ -59,30 +72,24 @@ class Aliases:
     @classmethod
     def learn(cls, documents: Iterable[Document]) -> Aliases:
         """Return the names that documents give to the same things."""
-        groups: list[set[str]] = []
-        acronyms: set[str] = set()
-        for document in documents:
-            own = document.metadata.get("aliases", ())
-            names = {own} if isinstance(own, str) else set(own)
-            if names:
-                groups.append({*names, *_title_names(document.title)})
-            groups += [{target.strip(), shown.strip()} for target, shown in _links(document)]
-            for short, long in definitions(document.plain):
-                groups.append({short, long})
-            words = (word.rstrip(".&-") for word in _ACRONYM.findall(document.plain))
-            acronyms.update(word for word in words if word.isupper() and word.isalpha())
-        return cls(_joined(groups), acronyms)
+        return cls.of({document.doc_id: names(document) for document in documents})
+
+    @classmethod
+    def of(cls, found: Mapping[str, Names]) -> Aliases:
+        """Return the names that documents give to the same things, from what each has."""
+        groups = _joined(set(group) for own in found.values() for group in own[0])
+        return cls(groups, (word for own in found.values() for word in own[1]), found)
 
     def save(self, path: Path) -> None:
         """Write the names into a file."""
-        record = {"groups": self.groups, "acronyms": self.acronyms}
+        record = {"groups": self.groups, "acronyms": self.acronyms, "found": self.found}
         path.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Aliases:
         """Read what `save` wrote; raises `OSError`, `ValueError` or `KeyError`."""
         record = json.loads(path.read_text(encoding="utf-8"))
-        return cls(record["groups"], record["acronyms"])
+        return cls(record["groups"], record["acronyms"], record["found"])
 
     def expand(self, question: str, language: Language) -> tuple[Alias, ...]:
         """Return the other names of what a question names, each once."""
@@ -111,6 +118,18 @@ class Aliases:
             # What the question says already has its own vote.
             if not set(surface_tokens(other)) <= set(tokens):
                 found.setdefault(other, Alias(name, other))
+
+
+def names(document: Document) -> Names:
+    """Return what one document says of the names of things."""
+    own = document.metadata.get("aliases", ())
+    aliases = {own} if isinstance(own, str) else set(own)
+    groups = [{*aliases, *_title_names(document.title)}] if aliases else []
+    groups += [{target.strip(), shown.strip()} for target, shown in _links(document)]
+    groups += [{short, long} for short, long in definitions(document.plain)]
+    words = (word.rstrip(".&-") for word in _ACRONYM.findall(document.plain))
+    acronyms = {word for word in words if word.isupper() and word.isalpha()}
+    return [sorted(group) for group in groups], sorted(acronyms)
 
 
 def definitions(text: str) -> Iterator[tuple[str, str]]:

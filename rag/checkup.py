@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rag.config import Settings
+from rag.embeddings import examine_cache
 from rag.errors import CitadelleError
 from rag.generations import (
     REPAIR,
@@ -130,6 +131,7 @@ def examine_disk(settings: Settings) -> Iterator[Finding]:
     """Say how much the index and the cache take, and whether there is room for a rebuild."""
     live = current_generation(settings.index)
     yield Finding("Cache", True, f"{_size(settings.cache)} in {settings.cache}")
+    yield Finding("Embeddings", True, examine_cache(settings))
     folder = settings.index
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -277,12 +277,10 @@ class ChromaServer:
 
     # --- Vectors and files ----------------------------------------------------------------
 
-    def write_vectors(
-        self, name: str, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
-    ) -> None:
+    def write_vectors(self, name: str, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Write the vectors of the passages of a generation."""
         with _explained(self.url):
-            add_vectors(self._client, f"citadelle-{name}-vectors", chunks, digests, vectors)
+            add_vectors(self._client, f"citadelle-{name}-vectors", chunks, vectors)
 
     def vectors(self, name: str) -> VectorStore:
         """Return the vectors of a generation; raises `IndexDamaged` where they are lost."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from rag.sentences import sentences
 from rag.types import Block, BlockKind, Chunk, Document
@@ -119,6 +120,8 @@ def chunk_document(
     units, and a single sentence that is longer still between words. The tokens of the heading
     path that is embedded with the passage are counted too.
     """
+    # A sentence that is a passage of its own, and each heading, would be counted several times.
+    count_tokens = cache(count_tokens)
     paths = heading_paths(document)
     chunks = []
     for piece in _merge(document, _pieces(document, paths, max_tokens, count_tokens), count_tokens):

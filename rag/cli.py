@@ -134,7 +134,12 @@ def index(
         _print_plan(wanted, settings, as_json)
         return
     from rag.encoder import open_encoder
+    from rag.indexing import unchanged
 
+    report = None if watch else unchanged(wanted, settings)
+    if report is not None:
+        _print_report(report, settings, as_json)
+        raise typer.Exit(1 if report.skipped else 0)
     with progress_bars() as progress:
         encoder = open_encoder(settings, progress)
     skipped = False

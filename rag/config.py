@@ -91,7 +91,14 @@ class Settings(BaseSettings):
     )
     cache: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),
-        description="Folder for converted encoders; can be deleted at any time.",
+        description="Folder for converted encoders and embedded passages; can be deleted at any "
+        "time.",
+    )
+    embedding_cache_mib: int = Field(
+        2048,
+        ge=0,
+        description="Most that the passages kept in 'cache' may take, in MiB; those that were not "
+        "wanted for longest leave. 0 keeps none.",
     )
     encoder: str = Field(
         BUNDLED_ENCODER,

@@ -1,4 +1,4 @@
-"""A SQLite file of the data folder: opened for each call, made with the first write.
+"""A SQLite file of the data folder or the cache: opened for each call, made with the first write.
 
 What can go wrong is told in one sentence, as the error of the store that keeps its rows there.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock
 
 from rag.errors import CitadelleError, Message
 
@@ -33,7 +35,8 @@ class DataFile:
     format the next one. `failure` is the error that is raised, `damaged` makes it for a damaged
     file. A writer that is in the way is waited for, `patience` seconds. With `ahead` the file
     is written through a log, which lets others read meanwhile; without, it stands alone between
-    two writes, to be copied or kept on a network's drive, where a log does not work.
+    two writes, to be copied or kept on a network's drive, where a log does not work. Where it is
+    not `durable`, the last writes may be lost with the power: for what can be made again.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class DataFile:
     patience: float
     upgrades: Mapping[int, str] = field(default_factory=dict)
     ahead: bool = False
+    durable: bool = True
 
     def there(self) -> bool:
         """Return whether the file exists."""
@@ -82,6 +86,8 @@ class DataFile:
         with self._open("rwc") as connection:
             # What is removed is overwritten: it is somebody's question.
             connection.execute("PRAGMA secure_delete = ON")
+            if not self.durable:
+                connection.execute("PRAGMA synchronous = NORMAL")
             if self.ahead:
                 _log_ahead(connection)
             connection.execute("BEGIN IMMEDIATE")
@@ -103,6 +109,31 @@ class DataFile:
         )
         connection.row_factory = sqlite3.Row
         return connection
+
+    def set_aside(self, aside: Path) -> bool:
+        """Give a damaged file another name; return False where it is whole by now.
+
+        Raises `OSError`, and `Timeout` of filelock.
+        """
+        # Of two that find the damage, the second must not move away what the first began.
+        with FileLock(self.path.with_suffix(".lock"), timeout=self.patience):
+            if not self.is_damaged():
+                return False
+            # The log first: what it holds belongs to this file and to no new one.
+            for suffix in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+        return True
+
+    def is_damaged(self) -> bool:
+        """Return whether the file is no database, or a broken one; reads it all."""
+        if not self.there():
+            return False
+        try:
+            with closing(self.connect("rw")) as connection:
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+        except sqlite3.Error as error:
+            return is_damage(error)
 
     @contextmanager
     def _open(self, mode: str) -> Iterator[sqlite3.Connection]:

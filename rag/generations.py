@@ -63,7 +63,7 @@ __all__ = [
     "writing",
 ]
 
-FORMAT = 3
+FORMAT = 4
 REPAIR = Message("Run 'citadelle index' to rebuild it.")
 _MANIFEST = "manifest.json"
 _GENERATION = re.compile(r"\d{8}T\d{12}Z")

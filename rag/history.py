@@ -19,17 +19,16 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from rag.datafile import DataFile, is_damage
+from rag.datafile import DataFile
 from rag.errors import HistoryError, Message
 from rag.lexical import fold
 from rag.types import Answer
@@ -349,16 +348,10 @@ class ConversationStore:
             f"{self.path.stem}-damaged-{_now():.19}.sqlite3".replace(":", "")
         )
         try:
-            # Of two that find the damage, the second must not move away what the first began.
-            with FileLock(self.path.with_suffix(".lock"), timeout=self._file.patience):
-                if not self._damaged():
-                    return HistoryError(
-                        "{file} was damaged and is replaced; try again.", file=self.path
-                    )
-                # The log first: what it holds belongs to this file and to no new one.
-                for suffix in ("-wal", "-shm", ""):
-                    with suppress(FileNotFoundError):
-                        Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+            if not self._file.set_aside(aside):
+                return HistoryError(
+                    "{file} was damaged and is replaced; try again.", file=self.path
+                )
         except (OSError, Timeout) as failure:
             return HistoryError(
                 "{file} is damaged ({problem}) and cannot be set aside ({failure}); move it "
@@ -374,19 +367,6 @@ class ConversationStore:
             problem=str(error),
             aside=aside.name,
         )
-
-    def _damaged(self) -> bool:
-        if not self._file.there():
-            return False
-        connection = None
-        try:
-            connection = self._file.connect("rw")
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
-        except sqlite3.Error as error:
-            return is_damage(error)
-        finally:
-            if connection is not None:
-                connection.close()
 
 
 def _rows(

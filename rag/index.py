@@ -20,7 +20,7 @@ from rag.storage import read_chunks, read_documents, read_skipped
 from rag.store import Store, open_store
 from rag.types import Chunk, Skipped, Source
 
-__all__ = ["Index", "identity"]
+__all__ = ["Index", "identity", "identity_without"]
 
 # How often an opening is tried again when the generation goes away under it.
 _OPENINGS = 5
@@ -173,9 +173,13 @@ class Index:
 
 def identity(settings: Settings, encoder: Encoder) -> dict[str, Any]:
     """Return what an index depends on besides its documents, as its manifest has it."""
+    return {**identity_without(settings, encoder.name), "dimension": encoder.dimension}
+
+
+def identity_without(settings: Settings, encoder: str) -> dict[str, Any]:
+    """Return what of `identity` is known without an encoder, by its name."""
     return {
-        "encoder": encoder.name,
-        "dimension": encoder.dimension,
+        "encoder": encoder,
         "chunking": CHUNKING_VERSION,
         "chunk_tokens": settings.chunk_tokens,
     }

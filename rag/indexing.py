@@ -18,34 +18,42 @@ import hashlib
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from rag import documents as sources
-from rag.aliases import Aliases
+from rag.aliases import Aliases, names
 from rag.chunking import chunk_document, passage_text
 from rag.config import Settings
-from rag.encoder import Encoder, Progress, Vectors
+from rag.embeddings import Embedding, EmbeddingCache
+from rag.encoder import Encoder, Progress, encoder_name
 from rag.errors import CitadelleError, IndexLoss, Message, NothingToIndex
 from rag.generations import (
     FORMAT,
-    damage,
     earlier_generations,
     read_manifest,
     remove_old,
     seal,
 )
-from rag.index import identity
-from rag.late import Codebook, LateIndex, LateWriter, calibrate
-from rag.lexical import LexicalIndex
-from rag.storage import skipped_record, write_chunks, write_documents
-from rag.store import Store, open_store
+from rag.index import identity, identity_without
+from rag.late import Codebook, LateWriter
+from rag.lexical import LexicalIndex, Words, words_of
+from rag.storage import (
+    chunk_line,
+    document_line,
+    read_chunk,
+    read_document,
+    skipped_record,
+    write_lines,
+)
+from rag.store import FolderStore, Store, open_store
+from rag.takeover import Held, Live, Passage, Stamps, code
 from rag.types import Document, Skipped
 
 __all__ = [
@@ -56,9 +64,14 @@ __all__ = [
     "build_index",
     "is_stale",
     "plan_index",
+    "unchanged",
 ]
 
 Loss = Literal["all", "most", "half"]
+
+# What a killed run loses is at most this many passages: a second or two of work.
+_KEPT_AT_ONCE = 32
+_LOOKED_UP_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +130,7 @@ def is_stale(manifest: Mapping[str, Any], paths: Sequence[Path] | None = None) -
     now, the ones it was built from when not given.
     """
     wanted = list(paths) if paths is not None else [Path(p) for p in manifest["paths"]]
-    return bool(manifest["signature"] != _signature(wanted))
-
-
-def _signature(paths: Sequence[Path]) -> str:
-    entries = []
-    for file in sources.files(paths):
-        stat = file.stat()
-        entries.append(f"{file.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}")
-    return _digest("\n".join(entries))
+    return bool(manifest["signature"] != Stamps(wanted).signature)
 
 
 def plan_index(paths: Sequence[Path], settings: Settings) -> Changes:
@@ -134,10 +139,12 @@ def plan_index(paths: Sequence[Path], settings: Settings) -> Changes:
     A path that does not exist holds no document. Raises `IndexDamaged` and `IndexMismatch`
     where the live generation does not say what it holds.
     """
-    found, skipped = _read([path for path in paths if path.exists()], None)
-    folder = open_store(settings).live()
+    store = open_store(settings)
+    folder = store.live()
     before = read_manifest(folder)["documents"] if folder is not None else {}
-    return _changes(before, _hashes(found), skipped)
+    live = Live.open(folder, {"code": code()}, store)
+    read = _read([path for path in paths if path.exists()], live, None)
+    return _changes(before, _hashes(read.found), read.skipped)
 
 
 def build_index(
@@ -160,6 +167,24 @@ def build_index(
         return _build(paths, settings, encoder, progress, may_lose, store, live)
 
 
+def unchanged(paths: Sequence[Path], settings: Settings) -> IndexReport | None:
+    """Return what `build_index` would report where it has nothing to do, None where it has.
+
+    Needs no encoder, which takes longer to load than all files to be looked at.
+    """
+    depends = {**identity_without(settings, encoder_name(settings)), "code": code()}
+    store = open_store(settings)
+    live = Live.open(store.live(), depends, store)
+    if live is None or not all(path.exists() for path in paths):
+        return None
+    with suppress(OSError):
+        read = _read(paths, live, None)
+        if read.found and live.matches(_wanted(paths, read, depends)):
+            hashes = _hashes(read.found)
+            return _report(_changes(hashes, hashes, read.skipped), int(live.manifest["chunks"]))
+    return None
+
+
 @contextmanager
 def _explained(root: Path) -> Iterator[None]:
     try:
@@ -172,17 +197,31 @@ def _explained(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(paths: Sequence[Path], progress: Progress | None) -> tuple[list[Document], list[Skipped]]:
-    found: list[Document] = []
-    skipped: list[Skipped] = []
-    for item in sources.read_folder(paths):
+class _Read(NamedTuple):
+    """What the source files hold; `stamps` holds their documents and stamps, by whole name."""
+
+    found: list[Document | Held]
+    skipped: list[Skipped]
+    stamps: dict[str, list[Any]]
+    signature: str
+
+
+def _read(paths: Sequence[Path], live: Live | None, progress: Progress | None) -> _Read:
+    # Taken first: a file that changes while it is read makes the index stale, not wrong.
+    stamps = Stamps(paths)
+    read = _Read([], [], {}, stamps.signature)
+    files: Iterable[tuple[Path, Document | Skipped | Held]]
+    files = sources.read_files(paths) if live is None else live.read(paths, stamps)
+    for path, item in files:
         if isinstance(item, Skipped):
-            skipped.append(item)
+            read.skipped.append(item)
         else:
-            found.append(item)
+            read.found.append(item)
+            if (stamp := stamps.of(path)) is not None:
+                read.stamps[stamp[0]] = [item.doc_id, *stamp[1]]
         if progress is not None:
-            progress("documents", len(found), 0)
-    return found, skipped
+            progress("documents", len(read.found), 0)
+    return read
 
 
 def _details(skipped: Sequence[Skipped]) -> str:
@@ -195,7 +234,7 @@ def _details(skipped: Sequence[Skipped]) -> str:
     return said
 
 
-def _hashes(found: Sequence[Document]) -> dict[str, str]:
+def _hashes(found: Sequence[Document | Held]) -> dict[str, str]:
     return {document.doc_id: document.content_hash for document in found}
 
 
@@ -206,19 +245,19 @@ def _build(
     progress: Progress | None,
     may_lose: Loss,
     store: Store,
-    live: Path | None,
+    folder: Path | None,
 ) -> IndexReport:
-    known = _known_documents(live)
+    known = _known_documents(folder)
     for path in paths:
         if not path.exists() and (may_lose == "most" or not known):
             raise NothingToIndex(
                 "There is no file or folder {path}; nothing was indexed.", path=path
             )
-    # Taken first: a file that changes while it is read makes the index stale, not wrong.
-    there = [path for path in paths if path.exists()]
-    signature = _signature(there)
-    found, skipped = _read(there, progress)
     root = settings.index
+    depends = {**identity(settings, encoder), "code": code()}
+    live = Live.open(folder, depends, store)
+    read = _read([path for path in paths if path.exists()], live, progress)
+    found, skipped = read.found, read.skipped
     if not found and (may_lose == "most" or not known):
         raise NothingToIndex(
             "No document could be read in {paths}.{details} Put {suffixes} files there.",
@@ -229,7 +268,7 @@ def _build(
     hashes = _hashes(found)
     changes = _changes(known, hashes, skipped)
     if (may_lose == "half" and changes.loses_most) or (
-        may_lose != "all" and changes.removed and store.shared and _is_from_elsewhere(live)
+        may_lose != "all" and changes.removed and store.shared and _is_from_elsewhere(folder)
     ):
         raise IndexLoss(
             "{lost} of the {known} documents in the index in {folder} would leave it, as they are "
@@ -239,56 +278,201 @@ def _build(
             folder=str(store),
             paths=", ".join(map(str, paths)),
         )
-    depends = identity(settings, encoder)
-    wanted = {
-        "format": FORMAT,
-        **depends,
-        "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
-        "paths": [str(path.resolve()) for path in paths],
-        "signature": signature,
-        "documents": hashes,
-        "skipped": [skipped_record(entry) for entry in skipped],
-    }
-    held = _held(live, wanted, store)
-    if held is not None:
+    wanted = _wanted(paths, read, depends)
+    if live is not None and live.matches(wanted):
         # Another generation of the same would push out the one to go back to.
-        remove_old(root, keep=[*earlier_generations(root)[-1:], *([live] if live else [])])
-        return _report(changes, held)
-    chunks = [
-        chunk
-        for document in found
-        for chunk in chunk_document(
-            document, max_tokens=settings.chunk_tokens, count_tokens=encoder.count_tokens
-        )
-    ]
-    by_id = {document.doc_id: document for document in found}
-    texts = [passage_text(by_id[chunk.doc_id], chunk) for chunk in chunks]
+        remove_old(root, keep=[*earlier_generations(root)[-1:], live.folder])
+        return _report(changes, int(live.manifest["chunks"]))
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     generation = root / name
     generation.mkdir()
     try:
-        previous = _previous(live, depends, store)
-        digests = [_digest(text) for text in texts]
-        vectors = _embed(texts, digests, previous, encoder, generation / "late", progress)
-        write_documents(generation / "documents.jsonl", found)
-        write_chunks(generation / "chunks.jsonl", chunks)
-        LexicalIndex.build(texts, [by_id[c.doc_id].language for c in chunks]).save(
-            generation / "lexical"
+        documents = _Documents(found, live)
+        passages = _passages(hashes, documents, live, settings, encoder)
+        cache = EmbeddingCache(settings, encoder)
+        deleted = _write(
+            generation, hashes, documents, passages, live, encoder, cache, store, progress
         )
-        Aliases.learn(found).save(generation / "aliases.json")
-        store.write_vectors(generation, chunks, digests, vectors)
         manifest = {
             **wanted,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "chunks": len(chunks),
+            "chunks": len(passages),
+            "deleted": deleted,
+            "stamps": read.stamps,
         }
         seal(generation, manifest)
         store.publish(generation)
     except BaseException:
         shutil.rmtree(generation, ignore_errors=True)
         raise
-    remove_old(root, keep=[generation] if live is None else [generation, live])
-    return _report(changes, len(chunks))
+    remove_old(root, keep=[generation] if folder is None else [generation, folder])
+    return _report(changes, len(passages))
+
+
+class _Documents(dict[str, Document]):
+    """The documents by identifier; those of the live generation are read where they are needed."""
+
+    def __init__(self, found: Iterable[Document | Held], live: Live | None) -> None:
+        super().__init__((d.doc_id, d) for d in found if isinstance(d, Document))
+        self._live = live
+
+    def __missing__(self, doc_id: str) -> Document:
+        if self._live is None:
+            raise KeyError(doc_id)
+        self[doc_id] = document = read_document(self._live.lines[doc_id])
+        return document
+
+
+def _passages(
+    hashes: Mapping[str, str],
+    documents: Mapping[str, Document],
+    live: Live | None,
+    settings: Settings,
+    encoder: Encoder,
+) -> list[Passage]:
+    passages: list[Passage] = []
+    for doc_id, content in hashes.items():
+        if live is not None and live.holds(doc_id, content):
+            passages += live.passages.get(doc_id, ())
+            continue
+        for chunk in chunk_document(
+            documents[doc_id], max_tokens=settings.chunk_tokens, count_tokens=encoder.count_tokens
+        ):
+            digest = _digest(passage_text(documents[doc_id], chunk))
+            passages.append(Passage(doc_id, chunk_line(chunk, digest), digest))
+    return passages
+
+
+def _write(
+    generation: Path,
+    hashes: Mapping[str, str],
+    documents: Mapping[str, Document],
+    passages: Sequence[Passage],
+    live: Live | None,
+    encoder: Encoder,
+    cache: EmbeddingCache,
+    store: Store,
+    progress: Progress | None,
+) -> int:
+    """Write the files of a generation; return how many rows of its Chroma are deleted ones."""
+    codebook = cache.codebook()
+    same = live if live is not None and live.has_codes_of(codebook) else None
+    base = same if same is not None and same.can_go_on(passages) else None
+    writer = LateWriter(generation / "late", codebook, base.late if base is not None else None)
+    added = []
+    for i, passage in enumerate(passages):
+        if base is not None and passage.place is not None:
+            writer.keep(i, passage.place)
+        else:
+            added.append(i)
+    chunks = [read_chunk(passages[i].line, documents) for i in added]
+    texts = [passage_text(documents[chunk.doc_id], chunk) for chunk in chunks]
+    vectors = np.empty((len(added), encoder.dimension), dtype=np.float32)
+    wanted = [(passages[i].digest, text) for i, text in zip(added, texts, strict=True)]
+    for n, embedding in _embeddings(wanted, same, encoder, codebook, cache, progress):
+        vectors[n] = embedding.vector
+        writer.add(added[n], embedding.codes, embedding.spans)
+    writer.close()
+    _write_texts(generation, hashes, documents, passages, live)
+    if base is None or not isinstance(store, FolderStore):
+        store.write_vectors(generation, chunks, vectors)
+        return 0
+    store.change_vectors(generation, base.folder, base.gone(passages), chunks, vectors)
+    return base.deleted(passages)
+
+
+def _write_texts(
+    generation: Path,
+    hashes: Mapping[str, str],
+    documents: Mapping[str, Document],
+    passages: Sequence[Passage],
+    live: Live | None,
+) -> None:
+    """Write documents, passages, their words, and the names of things."""
+    lines, found = [], {}
+    for doc_id, content in hashes.items():
+        if live is not None and live.holds(doc_id, content):
+            lines.append(live.lines[doc_id])
+            found[doc_id] = live.aliases.found[doc_id]
+        else:
+            lines.append(document_line(documents[doc_id]))
+            found[doc_id] = names(documents[doc_id])
+    write_lines(generation / "documents.jsonl", lines)
+    write_lines(generation / "chunks.jsonl", [passage.line for passage in passages])
+    Aliases.of(found).save(generation / "aliases.json")
+    stemmed, surface, languages = [], [], []
+    for passage in passages:
+        if live is not None and passage.place is not None:
+            language = live.languages[passage.place]
+            own = (live.words.stemmed[passage.place], live.words.surface[passage.place])
+        else:
+            document = documents[passage.doc_id]
+            language = document.language
+            text = passage_text(document, read_chunk(passage.line, documents))
+            own = words_of(text, language)
+        stemmed.append(own[0])
+        surface.append(own[1])
+        languages.append(language)
+    words = Words(stemmed, surface)
+    words.save(generation / "lexical")
+    LexicalIndex.of(words, languages).save(generation / "lexical")
+
+
+def _embeddings(
+    wanted: Sequence[tuple[str, str]],
+    live: Live | None,
+    encoder: Encoder,
+    codebook: Codebook,
+    cache: EmbeddingCache,
+    progress: Progress | None,
+) -> Iterator[tuple[int, Embedding]]:
+    """Yield the place in `wanted`, digests and texts, and the embedding of each passage.
+
+    The live generation is asked first, as it has what moved within it though the cache be off
+    or too small for it; then the cache; then the encoder.
+    """
+    missing = list(range(len(wanted)))
+    places = live.places([digest for digest, _ in wanted]) if live is not None else {}
+    if live is not None and places:
+        held = [n for n in missing if wanted[n][0] in places]
+        # Where Chroma does not open, the cache is left.
+        with suppress(CitadelleError, OSError, ValueError, KeyError):
+            vectors = live.vectors([places[wanted[n][0]] for n in held])
+            missing = [n for n in missing if wanted[n][0] not in places]
+            for n, vector in zip(held, vectors, strict=True):
+                place = places[wanted[n][0]]
+                yield n, Embedding(vector, live.late.codes(place), live.late.spans(place))
+    unknown = []
+    for begin in range(0, len(missing), _LOOKED_UP_AT_ONCE):
+        part = missing[begin : begin + _LOOKED_UP_AT_ONCE]
+        found = cache.find([wanted[n][0] for n in part])
+        unknown += [n for n in part if wanted[n][0] not in found]
+        yield from ((n, found[wanted[n][0]]) for n in part if wanted[n][0] in found)
+    made: dict[str, Embedding] = {}
+    for at, vector, tokens in encoder.read_passages([wanted[n][1] for n in unknown], progress):
+        spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
+        embedding = Embedding(vector, codebook.pack(tokens.vectors), spans)
+        made[wanted[unknown[at]][0]] = embedding
+        if len(made) >= _KEPT_AT_ONCE:
+            cache.keep(made)
+            made = {}
+        yield unknown[at], embedding
+    if made:
+        cache.keep(made)
+
+
+def _wanted(paths: Sequence[Path], read: _Read, depends: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest of an index of these files has."""
+    hashes = _hashes(read.found)
+    return {
+        "format": FORMAT,
+        **depends,
+        "corpus_hash": _digest(json.dumps(hashes, sort_keys=True)),
+        "paths": [str(path.resolve()) for path in paths],
+        "signature": read.signature,
+        "documents": hashes,
+        "skipped": [skipped_record(entry) for entry in read.skipped],
+    }
 
 
 def _report(changes: Changes, chunks: int) -> IndexReport:
@@ -301,19 +485,6 @@ def _report(changes: Changes, chunks: int) -> IndexReport:
         skipped=changes.skipped,
         chunks=chunks,
     )
-
-
-def _held(live: Path | None, wanted: Mapping[str, Any], store: Store) -> int | None:
-    """Return the passages of the live generation if it is whole and just what is wanted."""
-    if live is None:
-        return None
-    with suppress(CitadelleError, KeyError, TypeError, ValueError, AttributeError):
-        manifest = read_manifest(live)
-        same = all(manifest.get(name) == value for name, value in wanted.items())
-        count = int(manifest["chunks"])
-        if same and damage(live, manifest, thorough=True) is None and store.has(live, count):
-            return count
-    return None
 
 
 def _changes(
@@ -353,69 +524,6 @@ def _known_documents(live: Path | None) -> Mapping[str, str]:
         return dict(read_manifest(live)["documents"])
     except (CitadelleError, KeyError, ValueError, TypeError):
         return {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    """What the live generation knows of a passage, by the digest of its text.
-
-    Its vector, and its place in `late`.
-    """
-
-    passages: Mapping[str, tuple[Vectors, int]]
-    late: LateIndex
-
-    def has_codes_of(self, codebook: Codebook) -> bool:
-        """Return whether its codes mean what those of a code book mean."""
-        return bool(np.allclose(self.late.codebook.low, codebook.low, atol=1e-4))
-
-
-def _previous(folder: Path | None, depends: Mapping[str, Any], store: Store) -> _Previous | None:
-    """Return what the live generation knows, or None when it is missing or unusable."""
-    if folder is None:
-        return None
-    # A damaged generation has nothing to give; the new one is built from the sources.
-    with suppress(CitadelleError, OSError, ValueError, KeyError, TypeError):
-        manifest = read_manifest(folder)
-        same = all(manifest.get(name) == value for name, value in depends.items())
-        if not same or damage(folder, manifest, thorough=True) is not None:
-            return None
-        late = LateIndex(folder / "late")
-        with closing(store.vectors(folder)) as vectors:
-            return _Previous(vectors.by_digest(), late)
-    return None
-
-
-def _embed(
-    texts: Sequence[str],
-    digests: Sequence[str],
-    previous: _Previous | None,
-    encoder: Encoder,
-    late: Path,
-    progress: Progress | None,
-) -> Vectors:
-    """Return the vectors of the passages, and write those of their tokens into `late`.
-
-    What the live generation has is taken over: the codes of a passage depend on the encoder
-    and its text alone.
-    """
-    codebook = calibrate(encoder)
-    if previous is not None and not previous.has_codes_of(codebook):
-        previous = None
-    known = previous.passages if previous is not None else {}
-    vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
-    writer = LateWriter(late, codebook)
-    missing = [i for i, digest in enumerate(digests) if digest not in known]
-    for place, vector, tokens in encoder.read_passages([texts[i] for i in missing], progress):
-        vectors[missing[place]] = vector
-        spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
-        writer.add(missing[place], codebook.pack(tokens.vectors), spans)
-    for i, digest in enumerate(digests):
-        if previous is not None and digest in known:
-            vectors[i], place = known[digest]
-            writer.add(i, previous.late.codes(place), previous.late.spans(place))
-    writer.close()
-    return vectors
 
 
 def _digest(text: str) -> str:

@@ -73,7 +73,12 @@ def detect(text: str) -> Language:
     The answer is `unknown` when nothing tells: no words, acronyms and names only,
     or a language other than French, English and Dutch.
     """
-    sample = " ".join(word for word in text[:_SAMPLE].split() if not _ADDRESS.search(word))
+    return _detect(" ".join(w for w in text[:_SAMPLE].split() if not _ADDRESS.search(w)))
+
+
+# The reader of pasted pages asks for the language of a text, and then everybody does.
+@lru_cache(maxsize=8)
+def _detect(sample: str) -> Language:
     words = _words(sample)
     if not words:
         return "unknown"

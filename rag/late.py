@@ -17,6 +17,7 @@ prints what each of these gives.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,17 @@ from rag.encoder import Encoder, TokenVectors, Vectors
 from rag.lexical import content_spans
 from rag.types import Language
 
-__all__ = ["SAMPLE", "Codebook", "LateIndex", "LateWriter", "calibrate", "token_weights"]
+__all__ = [
+    "CODES_VERSION",
+    "SAMPLE",
+    "Codebook",
+    "Codes",
+    "LateIndex",
+    "LateWriter",
+    "Spans",
+    "calibrate",
+    "token_weights",
+]
 
 Codes = NDArray[np.uint8]
 Spans = NDArray[np.int32]
@@ -85,6 +96,8 @@ SAMPLE: tuple[str, ...] = (
     "Kan ik in termijnen betalen?",
 )
 
+# Raise when the same tokens get other codes, or the sample changes.
+CODES_VERSION = 1
 # 16 steps from -3 to 3 standard deviations: 8 bits rank no better, 2 bits lose a point or two
 # of R@1 (`benchmarks/retrieval.py`).
 _STEPS = 16
@@ -94,6 +107,9 @@ _PRIOR_TOKENS = 1000
 # Function words of the question: 1 gives R@1 0.806 0.758 0.709 on PIAF (fr, en, nl), 0.5 gives
 # 0.813 0.771 0.711, 0.25 about the same.
 _FUNCTION_WORD = 0.5
+# One document of ten thousand moves the mean by a tenth of this; a step of the codes is a hundred
+# times as much.
+_SAME_MEAN = 2e-4
 # Tokens whose lengths are worked out at a time: 50 MB.
 _SLICE = 32_768
 
@@ -151,17 +167,30 @@ def calibrate(encoder: Encoder) -> Codebook:
 
 
 class LateWriter:
-    """Write the token vectors of passages, one passage after the other."""
+    """Write the token vectors of passages, one passage after the other.
 
-    def __init__(self, folder: Path, codebook: Codebook) -> None:
+    With `live`, what that has is there from the beginning, without a passage that it belongs
+    to; `keep` says which passages of the two are the same.
+    """
+
+    def __init__(self, folder: Path, codebook: Codebook, live: LateIndex | None = None) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._codebook = codebook
-        self._file = (folder / "codes.bin").open("wb")
+        self._codebook = codebook if live is None else live.codebook
+        self._live = live
         self._places: list[tuple[int, int, int]] = []
-        self._spans: list[Spans] = [np.empty((0, 2), dtype=np.int32)]
-        self._tokens = 0
-        self._sum = np.zeros(len(codebook.low), dtype=np.float64)
+        self._kept: set[int] = set()
+        if live is None:
+            self._file = (folder / "codes.bin").open("wb")
+            self._spans: list[Spans] = [np.empty((0, 2), dtype=np.int32)]
+            self._tokens = 0
+            self._sum = np.zeros(len(codebook.low), dtype=np.float64)
+        else:
+            shutil.copyfile(live.path / "codes.bin", folder / "codes.bin")
+            self._file = (folder / "codes.bin").open("ab")
+            self._spans = [live.all_spans]
+            self._tokens = len(live.all_spans)
+            self._sum = live.sum.copy()
 
     def add(self, passage: int, codes: Codes, spans: Spans) -> None:
         """Append the tokens of a passage, by its place in the index; any order will do.
@@ -174,12 +203,30 @@ class LateWriter:
         self._tokens += len(codes)
         self._sum += self._codebook.unpack(codes).sum(axis=0, dtype=np.float64)
 
+    def keep(self, passage: int, place: int) -> None:
+        """Give a passage the tokens of one in the live index, by their places."""
+        assert self._live is not None
+        self._places.append((passage, *self._live.place(place)))
+        self._kept.add(place)
+
     def close(self) -> None:
         """Finish the files."""
         self._file.close()
         book = self._codebook
+        if self._live is not None:
+            for place in set(range(len(self._live))) - self._kept:
+                codes = self._live.codes(place)
+                self._sum -= book.unpack(codes).sum(axis=0, dtype=np.float64)
+        places = np.array(
+            [(start, end) for _, start, end in sorted(self._places)], dtype=np.int64
+        ).reshape(-1, 2)
+        living = int((places[:, 1] - places[:, 0]).sum())
         total = self._sum + _PRIOR_TOKENS * book.prior
-        mean = (total / (self._tokens + _PRIOR_TOKENS)).astype(np.float32)
+        mean = (total / (living + _PRIOR_TOKENS)).astype(np.float32)
+        lengths = np.empty(0, dtype=np.float32)
+        if self._live is not None and np.linalg.norm(mean - self._live.mean) < _SAME_MEAN:
+            # The lengths that were worked out stay right to within as much.
+            mean, lengths = self._live.mean, self._live.lengths
         np.savez(
             self._folder / "late.npz",
             low=book.low,
@@ -187,21 +234,20 @@ class LateWriter:
             prior=book.prior,
             question_mean=book.question_mean,
             mean=mean,
-            lengths=self._lengths(mean),
+            sum=self._sum,
+            lengths=np.concatenate([lengths, self._lengths(mean, len(lengths))]),
             spans=np.concatenate(self._spans),
-            places=np.array(
-                [(start, end) for _, start, end in sorted(self._places)], dtype=np.int64
-            ).reshape(-1, 2),
+            places=places,
         )
 
-    def _lengths(self, mean: Vectors) -> Vectors:
+    def _lengths(self, mean: Vectors, begin: int) -> Vectors:
         """Return how long each vector is without the mean, so that no question works it out."""
         codes = _read_codes(self._folder / "codes.bin", self._tokens, len(mean))
-        lengths = np.empty(self._tokens, dtype=np.float32)
-        for begin in range(0, self._tokens, _SLICE):
-            part = slice(begin, begin + _SLICE)
+        lengths = np.empty(self._tokens - begin, dtype=np.float32)
+        for low in range(begin, self._tokens, _SLICE):
+            part = slice(low, low + _SLICE)
             vectors = self._codebook.unpack(codes[part]) - mean
-            lengths[part] = np.linalg.norm(vectors, axis=1)
+            lengths[low - begin : low - begin + _SLICE] = np.linalg.norm(vectors, axis=1)
         return np.maximum(lengths, 1e-6)
 
 
@@ -210,18 +256,25 @@ class LateIndex:
 
     def __init__(self, folder: Path) -> None:
         """Open what `LateWriter` wrote; raises `OSError`, `KeyError` or `ValueError`."""
+        self.path = folder
         with np.load(folder / "late.npz") as stored:
             self.codebook = Codebook(
                 stored["low"], stored["step"], stored["prior"], stored["question_mean"]
             )
-            self._mean: Vectors = stored["mean"]
-            self._lengths: Vectors = stored["lengths"]
-            self._spans: Spans = stored["spans"]
+            self.mean: Vectors = stored["mean"]
+            self.sum: NDArray[np.float64] = stored["sum"]
+            self.lengths: Vectors = stored["lengths"]
+            self.all_spans: Spans = stored["spans"]
             self._places: NDArray[np.int64] = stored["places"]
-        self._codes = _read_codes(folder / "codes.bin", len(self._lengths), len(self._mean))
+        self._codes = _read_codes(folder / "codes.bin", len(self.lengths), len(self.mean))
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def place(self, passage: int) -> tuple[int, int]:
+        """Return where the tokens of a passage begin and end among all."""
+        start, end = self._places[passage]
+        return int(start), int(end)
 
     def codes(self, passage: int) -> Codes:
         """Return the codes of a passage."""
@@ -231,11 +284,11 @@ class LateIndex:
     def spans(self, passage: int) -> Spans:
         """Return where the tokens of a passage begin and end in its text: (tokens, 2)."""
         start, end = self._places[passage]
-        return self._spans[start:end]
+        return self.all_spans[start:end]
 
     def tokens(self, passage: int) -> TokenVectors:
         """Return the token vectors of a passage, without the mean."""
-        vectors = _unit(self.codebook.unpack(self.codes(passage)) - self._mean)
+        vectors = _unit(self.codebook.unpack(self.codes(passage)) - self.mean)
         spans = self.spans(passage)
         return TokenVectors(vectors, spans[:, 0].astype(np.int64), spans[:, 1].astype(np.int64))
 
@@ -261,11 +314,11 @@ class LateIndex:
         # cos(q, v - mean) for v = low + (c + 0.5) * step, without writing every v out.
         book = self.codebook
         asked = self.question(question).vectors
-        constant = asked @ (book.low + 0.5 * book.step - self._mean)
+        constant = asked @ (book.low + 0.5 * book.step - self.mean)
         steps = book.steps(np.concatenate([self._codes[slice(*spans[i])] for i in filled]))
         cosines = steps @ (asked * book.step).T
         cosines += constant
-        cosines /= np.concatenate([self._lengths[slice(*spans[i])] for i in filled])[:, None]
+        cosines /= np.concatenate([self.lengths[slice(*spans[i])] for i in filled])[:, None]
         firsts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
         best = np.maximum.reduceat(cosines, firsts, axis=0)
         scores[filled] = best @ weights / total

@@ -28,11 +28,14 @@ from rag.types import Language
 __all__ = [
     "LexicalIndex",
     "Term",
+    "Words",
     "content_spans",
     "content_words",
     "fold",
+    "read_languages",
     "stems",
     "surface_tokens",
+    "words_of",
 ]
 
 Scores = NDArray[np.float32]
@@ -175,6 +178,41 @@ class Term:
     weight: float
 
 
+def words_of(text: str, language: Language) -> tuple[str, str]:
+    """Return the stems of a passage, and its words as they are, each parted by spaces."""
+    return " ".join(stems(text, language)), " ".join(content_words(text, language))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of each passage, parted by spaces: stems of its language, and as they are."""
+
+    stemmed: Sequence[str]
+    surface: Sequence[str]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], languages: Sequence[Language]) -> Words:
+        """Return the words of passages; `languages[i]` is that of `texts[i]`."""
+        pairs = [words_of(t, language) for t, language in zip(texts, languages, strict=True)]
+        return cls([stemmed for stemmed, _ in pairs], [surface for _, surface in pairs])
+
+    @classmethod
+    def load(cls, folder: Path) -> Words:
+        """Read what `save` wrote."""
+        stemmed, surface = (
+            (folder / f"{name}.txt").read_text(encoding="utf-8").split("\n")[:-1]
+            for name in ("stemmed", "surface")
+        )
+        return cls(stemmed, surface)
+
+    def save(self, folder: Path) -> None:
+        """Write the words into a folder, a line for each passage."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, lines in (("stemmed", self.stemmed), ("surface", self.surface)):
+            text = "".join(f"{line}\n" for line in lines)
+            (folder / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
+
+
 class LexicalIndex:
     """Score passages by shared words, within a language and across languages.
 
@@ -193,8 +231,15 @@ class LexicalIndex:
     @classmethod
     def build(cls, texts: Sequence[str], languages: Sequence[Language]) -> LexicalIndex:
         """Index the passages; `languages[i]` is that of `texts[i]`."""
-        stemmed = _bm25(stems(t, lang) for t, lang in zip(texts, languages, strict=True))
-        surface = _bm25(content_words(t, lang) for t, lang in zip(texts, languages, strict=True))
+        return cls.of(Words.of(texts, languages), languages)
+
+    @classmethod
+    def of(cls, words: Words, languages: Sequence[Language]) -> LexicalIndex:
+        """Index passages by their words; `languages[i]` is that of `words.stemmed[i]`."""
+        stemmed, surface = (
+            _bm25(line.split(" ") if line else [] for line in lines)
+            for lines in (words.stemmed, words.surface)
+        )
         return cls(stemmed, surface, languages)
 
     def __len__(self) -> int:
@@ -215,7 +260,7 @@ class LexicalIndex:
             bm25s.BM25.load(str(folder / name)) if (folder / name).is_dir() else None
             for name in ("stemmed", "surface")
         )
-        return cls(stemmed, surface, json.loads((folder / "languages.json").read_text()))
+        return cls(stemmed, surface, read_languages(folder))
 
     def scores(
         self, question: str, language: Language, names: Sequence[tuple[str, str]] = ()
@@ -383,6 +428,12 @@ class LexicalIndex:
         weights = {word: _idf(index, word) for word in asked}
         total = sum(weights.values())
         return sum(weights[word] for word in asked & present) / total if total else 0.0
+
+
+def read_languages(folder: Path) -> list[Language]:
+    """Return the languages of the passages of an index that was saved into a folder."""
+    found: list[Language] = json.loads((folder / "languages.json").read_text())
+    return found
 
 
 def _idf(index: bm25s.BM25 | None, word: str) -> float:

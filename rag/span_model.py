@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.config import BUNDLED_ENCODER, BUNDLED_READER, NO_READER, Settings
-from rag.encoder import E5Encoder, Encoder
+from rag.encoder import E5Encoder, Encoder, arithmetic
 from rag.errors import ReaderError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class SpanModel:
 
         self._embeddings = backbone.embeddings
         device = backbone.embeddings.word_embeddings.weight.device
-        self._dtype = _dtype(precision, device)
+        self._dtype = arithmetic(precision, device)
         self._device = device
         self._layers = copy.deepcopy(backbone.encoder.layer).float()
         with torch.no_grad():
@@ -420,18 +420,6 @@ class NamedSpanModel:
             if len(offsets) <= _QUESTION_TOKENS
             else question[: offsets[_QUESTION_TOKENS][0]]
         )
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    import torch
-
-    # Unlike the encoder's short questions, a batch of passages gains from bf16 without AMX too.
-    fast = device.type == "cuda" or any(
-        getattr(torch.cpu, name, bool)()
-        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    )
-    half = precision == "bf16" or (precision == "auto" and fast)
-    return torch.bfloat16 if half else torch.float32
 
 
 def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:

@@ -27,7 +27,7 @@ from rag.generations import (
     writing,
 )
 from rag.types import Chunk
-from rag.vectors import VectorStore, write_vectors
+from rag.vectors import VectorStore, change_vectors, write_vectors
 
 __all__ = ["FolderStore", "ServerStore", "Store", "open_store"]
 
@@ -75,11 +75,23 @@ class FolderStore:
         with writing(self._root):
             yield self.live()
 
-    def write_vectors(
-        self, generation: Path, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
-    ) -> None:
+    def write_vectors(self, generation: Path, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Write the vectors of a generation that is being built; raises `OSError`."""
-        write_vectors(generation / "chroma", chunks, digests, vectors)
+        write_vectors(generation / "chroma", chunks, vectors)
+
+    def change_vectors(
+        self,
+        generation: Path,
+        live: Path,
+        gone: Sequence[str],
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+    ) -> None:
+        """Write the vectors of another generation, without some passages and with others.
+
+        `gone` are identifiers of passages. Raises `OSError`.
+        """
+        change_vectors(generation / "chroma", live / "chroma", gone, chunks, vectors)
 
     def publish(self, generation: Path) -> None:
         """Make a sealed generation the live one, in one step."""
@@ -168,11 +180,9 @@ class ServerStore:
                     live = self._root / pointer.live
             yield live
 
-    def write_vectors(
-        self, generation: Path, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
-    ) -> None:
+    def write_vectors(self, generation: Path, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Write the vectors of a generation that is being built."""
-        self.server.write_vectors(generation.name, chunks, digests, vectors)
+        self.server.write_vectors(generation.name, chunks, vectors)
 
     def publish(self, generation: Path) -> None:
         """Upload the files of a sealed generation, and make it the live one in one step."""

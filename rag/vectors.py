@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from rag.encoder import Vectors
 from rag.generations import Copy, private_copy
 from rag.types import Chunk
 
-__all__ = ["VectorStore", "add_vectors", "write_vectors"]
+__all__ = ["VectorStore", "add_vectors", "change_vectors", "write_vectors"]
 
 _COLLECTION = "passages"
 # Passages that are written at a time.
@@ -72,42 +74,21 @@ class VectorStore:
         by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
         return np.array([by_id[chunk_id] for chunk_id in chunk_ids], dtype=np.float32)
 
-    def by_digest(self) -> Mapping[str, tuple[Vectors, int]]:
-        """Return the vector and the place in the index of every passage, by its digest."""
-        found = {}
-        for begin in range(0, len(self), _BATCH):
-            stored = self._collection.get(
-                limit=_BATCH, offset=begin, include=["embeddings", "metadatas"]
-            )
-            for metadata, vector in zip(stored["metadatas"], stored["embeddings"], strict=True):
-                found[metadata["digest"]] = (vector, int(metadata["position"]))
-        return found
-
     def close(self) -> None:
         """Release the files; nothing can be found afterwards."""
         self._release()
 
 
-def write_vectors(
-    path: Path, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
-) -> None:
+def write_vectors(path: Path, chunks: Sequence[Chunk], vectors: Vectors) -> None:
     """Write the vectors of passages, (len(chunks), dimension), with what finds them again.
 
     Raises `OSError` where they cannot be written.
     """
-    from chromadb.errors import ChromaError
-
-    try:
-        client = _client(path)
-        add_vectors(client, _COLLECTION, chunks, digests, vectors)
-        client.close()
-    except ChromaError as error:
-        raise OSError(str(error)) from error
+    with _client(path) as client:
+        add_vectors(client, _COLLECTION, chunks, vectors)
 
 
-def add_vectors(
-    client: Any, name: str, chunks: Sequence[Chunk], digests: Sequence[str], vectors: Vectors
-) -> None:
+def add_vectors(client: Any, name: str, chunks: Sequence[Chunk], vectors: Vectors) -> None:
     """Write the vectors of passages, as `write_vectors` does, into a new collection of a client.
 
     Raises what Chroma raises.
@@ -117,7 +98,27 @@ def add_vectors(
         embedding_function=None,
         configuration={"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}},
     )
-    step = min(client.get_max_batch_size(), _BATCH)
+    _add(client, collection, chunks, vectors)
+
+
+def change_vectors(
+    path: Path, live: Path, gone: Sequence[str], chunks: Sequence[Chunk], vectors: Vectors
+) -> None:
+    """Write what `write_vectors` wrote into `live`, without some passages and with others.
+
+    `gone` are identifiers of passages. Raises `OSError` where that cannot be written.
+    """
+    shutil.copytree(live, path, copy_function=shutil.copyfile)
+    with _client(path) as client:
+        collection = client.get_collection(_COLLECTION, embedding_function=None)
+        step = _step(client)
+        for begin in range(0, len(gone), step):
+            collection.delete(ids=list(gone[begin : begin + step]))
+        _add(client, collection, chunks, vectors)
+
+
+def _add(client: Any, collection: Any, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+    step = _step(client)
     for begin in range(0, len(chunks), step):
         part = slice(begin, begin + step)
         collection.add(
@@ -130,17 +131,29 @@ def add_vectors(
                     "start": chunk.start,
                     "end": chunk.end,
                     "heading_path": " > ".join(chunk.heading_path),
-                    "digest": digest,
-                    "position": position,
                 }
-                for position, (chunk, digest) in enumerate(
-                    zip(chunks[part], digests[part], strict=True), start=begin
-                )
+                for chunk in chunks[part]
             ],
         )
 
 
-def _client(path: Path) -> Any:
+def _step(client: Any) -> int:
+    return min(int(client.get_max_batch_size()), _BATCH)
+
+
+@contextmanager
+def _client(path: Path) -> Iterator[Any]:
+    """Yield a client that is closed afterwards; raises `OSError` for what Chroma raises."""
+    from chromadb.errors import ChromaError
+
+    try:
+        with closing(_connect(path)) as client:
+            yield client
+    except (ChromaError, RuntimeError) as error:
+        raise OSError(str(error)) from error
+
+
+def _connect(path: Path) -> Any:
     import chromadb
     from chromadb.config import Settings as ChromaSettings
 
@@ -158,7 +171,7 @@ def _open(path: Path) -> tuple[Any, Any]:
     if not path.is_dir():
         raise OSError(f"{path.name} is missing")
     try:
-        client = _client(path)
+        client = _connect(path)
         return client, client.get_collection(_COLLECTION, embedding_function=None)
     except (ChromaError, RuntimeError) as error:
         raise ValueError(str(error)) from error

@@ -36,6 +36,10 @@ class ToyEncoder:
     dimension = len(AXES) + 1
     max_tokens = 512
 
+    @property
+    def identity(self) -> str:
+        return self.name
+
     def __init__(self) -> None:
         self.encoded: list[str] = []
 

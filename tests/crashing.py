@@ -31,7 +31,16 @@ from rag.index import Index
 from rag.indexing import build_index
 from tests.conftest import ToyEncoder
 
-WATCHED = ("indexing.py", "store.py", "vectors.py", "generations.py", "storage.py", "late.py")
+WATCHED = (
+    "indexing.py",
+    "store.py",
+    "vectors.py",
+    "generations.py",
+    "storage.py",
+    "late.py",
+    "embeddings.py",
+    "takeover.py",
+)
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 
 

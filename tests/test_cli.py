@@ -77,6 +77,7 @@ def citadelle(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CITADELLE_CORPUS", str(folder))
     monkeypatch.setenv("CITADELLE_INDEX", str(tmp_path / "index"))
+    monkeypatch.setenv("CITADELLE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CITADELLE_CHUNK_TOKENS", "64")
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -164,6 +165,27 @@ def test_index_counts(citadelle: Command, folder: Path, tmp_path: Path) -> None:
         "skipped": [],
         "chunks": 2,
     }
+
+
+def test_what_has_not_changed_needs_no_encoder(
+    citadelle: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "vide.md").write_text("")
+    first = citadelle("index", "--json")
+    opened = []
+    monkeypatch.setattr("rag.encoder.open_encoder", lambda *_: opened.append(1) or ToyEncoder())
+    monkeypatch.setattr("rag.indexing.encoder_name", lambda _: "toy")
+    again = citadelle("index", "--json")
+    assert (again.json["unchanged"], again.json["chunks"]) == (["bureau.md", "projet.md"], 4)
+    assert (again.json["skipped"], again.code) == (first.json["skipped"], 1)
+    assert opened == []
+    # Another encoder, and a file that changed, need one.
+    monkeypatch.setattr("rag.indexing.encoder_name", lambda _: "other")
+    assert citadelle("index", "--json").json["chunks"] == 4
+    monkeypatch.setattr("rag.indexing.encoder_name", lambda _: "toy")
+    (folder / "projet.md").write_text("Le projet est fini.", encoding="utf-8")
+    assert citadelle("index", "--json").json["replaced"] == ["projet.md"]
+    assert len(opened) == 2
 
 
 def test_a_plan_says_what_would_change_and_writes_nothing(
@@ -562,6 +584,7 @@ def test_doctor_finds_nothing_wrong(
         "Machine",
         "Settings",
         "Cache",
+        "Embeddings",
         "Disk",
         "Writer",
         "Files",

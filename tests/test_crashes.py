@@ -80,17 +80,19 @@ def test_two_that_index_and_four_that_read_at_once(tmp_path: Path) -> None:
 
 
 WRITES = (
-    "rag.indexing.write_documents",
-    "rag.indexing.write_chunks",
+    "rag.indexing.write_lines",
     "rag.indexing.LexicalIndex.save",
     "rag.indexing.Aliases.save",
     "rag.indexing.LateWriter.add",
     "rag.indexing.LateWriter.close",
-    "rag.store.write_vectors",
+    "rag.store.change_vectors",
+    "rag.indexing.Words.save",
+    "rag.late.shutil.copyfile",
     "rag.indexing.seal",
     "rag.store.switch",
     "rag.generations._write_writer",
     "rag.vectors.private_copy",
+    "rag.embeddings.DataFile.write",
 )
 
 
@@ -113,8 +115,8 @@ def test_a_disk_that_takes_nothing_more(
 
     with monkeypatch.context() as full:
         full.setattr(where, refuse)
-        if where == "rag.vectors.private_copy":
-            # Nothing is taken over, which costs time and no answer.
+        if where in ("rag.vectors.private_copy", "rag.embeddings.DataFile.write"):
+            # Nothing is taken over or kept, which costs time and no answer.
             assert build_index([folder], settings, toy).added == ("neuf.txt",)
             return
         with pytest.raises(CitadelleError, match=os.strerror(code)) as raised:

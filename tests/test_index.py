@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from rag.config import Settings
 from rag.errors import (
@@ -279,7 +282,7 @@ def test_damage_is_said_in_a_sentence_and_repaired(
         path.write_bytes(whole)
     (live / "chroma" / "chroma.sqlite3").write_bytes(b"damaged")
     toy.encoded.clear()
-    build(settings, toy)
+    build(settings.model_copy(update={"embedding_cache_mib": 0}), toy)
     # Nothing of a damaged generation is taken over.
     assert len(toy.encoded) == 4
     index = Index.open(settings, toy)
@@ -400,3 +403,86 @@ def test_hidden_files_do_not_make_an_index_stale(
     (folder / ".obsidian" / "workspace.json").write_text("{}")
     (folder / "photo.png").write_bytes(b"x")
     assert not is_stale(Index.open(settings, toy).manifest)
+
+
+WORDS = ("défense", "Bruxelles", "Niger", "certification", "office", "projet", "BCC", "2021")
+
+
+def edit(folder: Path, chance: random.Random) -> None:
+    """Do one of what people do to files."""
+    found = sorted(path for path in folder.iterdir() if path.is_file())
+    name = folder / f"{chance.randrange(12)}.md"
+    what = chance.choice(("write", "write", "change", "remove", "rename", "copy", "touch"))
+    some = chance.choice(found)
+    if what == "write":
+        paragraphs = [
+            f"Le {' '.join(chance.choices(WORDS, k=chance.randrange(3, 40)))} est ici."
+            for _ in range(chance.randrange(1, 4))
+        ]
+        heading = f"# {chance.choice(WORDS)}\n\nLe Belgian Cyber Command (BCC) suit.\n\n"
+        name.write_text(heading + "\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    elif what == "change":
+        some.write_text(some.read_text(encoding="utf-8").replace("Le ", "La ", 1) + "\nFin.\n")
+    elif what == "remove" and len(found) > 1:
+        some.unlink()
+    elif what == "rename":
+        some.rename(name)
+    elif what == "copy":
+        shutil.copyfile(some, name)
+    elif what == "touch":
+        some.touch()
+
+
+def contents(
+    settings: Settings, encoder: ToyEncoder
+) -> tuple[dict[str, object], list[NDArray[np.float64]]]:
+    """Return what an index holds to the bit, and what to within rounding."""
+    index = Index.open(settings, encoder)
+    places = range(len(index.chunks))
+    found = {
+        "documents": index.documents,
+        "chunks": index.chunks,
+        "sources": index.sources(),
+        "skipped": index.skipped,
+        "aliases": (index.aliases.groups, index.aliases.acronyms),
+        "words": [
+            index.lexical.scores(word, language).tolist()
+            for word in WORDS
+            for language in ("fr", "en", "unknown")
+        ],
+        "unknown": index.lexical.unknown_words("Le projet Zanzibar de Bruxelles", "fr"),
+        "codes": [index.late.codes(i).tolist() for i in places],
+        "spans": [index.late.spans(i).tolist() for i in places],
+    }
+    near = [
+        index.vectors(places),
+        # Every passage is among the nearest: none was lost or left behind in the graph.
+        [sorted(index.dense(vector, 500)) for vector in encoder.encode_queries(WORDS)],
+        # With codes and places, all that token by token scores depend on.
+        index.late.mean,
+        np.concatenate([index.late.lengths[slice(*index.late.place(i))] for i in places]),
+    ]
+    index.close()
+    return found, [np.array(values) for values in near]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_index_after_any_edits_is_that_built_from_nothing(
+    settings: Settings, folder: Path, toy: ToyEncoder, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    build(settings, toy)
+    for number in range(6):
+        for _ in range(chance.randrange(1, 4)):
+            edit(folder, chance)
+        build(settings, toy)
+        fresh = settings.model_copy(
+            update={"index": tmp_path / f"fresh{number}", "embedding_cache_mib": 0}
+        )
+        build(fresh, toy)
+        followed, near = contents(settings, toy)
+        anew, near_anew = contents(fresh, toy)
+        for part, value in anew.items():
+            assert followed[part] == value, part
+        for one, other in zip(near, near_anew, strict=True):
+            assert one == pytest.approx(other, abs=4e-4)

@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rag.documents.encoding import decode
 from rag.documents.formats import read_docx, read_html, read_pdf
@@ -27,12 +27,14 @@ __all__ = [
     "find_file",
     "parse",
     "read",
+    "read_files",
     "read_folder",
     "unforeseen",
 ]
 
 MAX_BYTES = 50 * 1024 * 1024
 
+Known = TypeVar("Known")
 Format = Literal["markdown", "text", "html", "pdf", "docx"]
 SUFFIXES: dict[str, Format] = {
     ".md": "markdown",
@@ -94,21 +96,36 @@ def read_folder(
     folders are left out. A document is identified by its path below the folder given,
     a file given directly by its name.
     """
+    for _, result in read_files(paths, max_bytes=max_bytes):
+        yield result
+
+
+def read_files(
+    paths: Sequence[Path],
+    known: Callable[[Path, str], Known | None] = lambda _path, _doc_id: None,
+    *,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[tuple[Path, Document | Skipped | Known]]:
+    """Yield what `read_folder` does, with the file that each was read from.
+
+    What `known` gives for a file and its identifier stands for the document, and the file is
+    not read.
+    """
     seen: dict[str, Path] = {}
     for root in paths:
         for path, doc_id, problem in _walk(root):
             if problem is not None:
-                yield Skipped(doc_id, problem)
+                yield path, Skipped(doc_id, problem)
             elif doc_id in seen:
                 reason = Message(
                     "has the same name as {other}, which was read first", other=seen[doc_id]
                 )
-                yield Skipped(doc_id, reason)
+                yield path, Skipped(doc_id, reason)
             else:
-                result = _read_safely(path, doc_id, max_bytes)
-                if isinstance(result, Document):
+                result = known(path, doc_id) or _read_safely(path, doc_id, max_bytes)
+                if not isinstance(result, Skipped):
                     seen[doc_id] = path
-                yield result
+                yield path, result
 
 
 def files(paths: Sequence[Path]) -> Iterator[Path]:

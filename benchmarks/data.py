@@ -6,14 +6,14 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rag.sentences import sentences
 
-__all__ = ["arguments", "distinct_passages", "peak"]
+__all__ = ["arguments", "distinct_passages", "peak", "write_files"]
 
 # French but for the last, which is English.
 _FRENCH = (
@@ -66,6 +66,19 @@ def peak() -> float:
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def write_files(folder: Path, passages: Sequence[str]) -> list[Path]:
+    """Write each passage into a file of its own, where it is not there yet; return the files."""
+    paths = []
+    for number, passage in enumerate(passages):
+        # Thousands of files in one folder are slow to list.
+        path = folder / f"{number // 1000:03}" / f"{number:06}.txt"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(passage, encoding="utf-8")
+        paths.append(path)
+    return paths
 
 
 def _passages(data: Path) -> Iterator[str]:

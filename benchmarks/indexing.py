@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data import distinct_passages, peak
+from data import distinct_passages, peak, write_files
 from rich.console import Console
 from rich.table import Table
 
@@ -50,7 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = (given.work or Path(scratch)).resolve()
         passages = distinct_passages(given.data, given.passages)
-        _write(work / "corpus", passages)
+        shutil.rmtree(work / "corpus", ignore_errors=True)
+        write_files(work / "corpus", passages)
         encoder = convert_bundled(_settings(work).cache)
         recipe = None
         if given.peers.is_file():
@@ -73,7 +74,8 @@ def _ours(work: Path, passages: Sequence[str]) -> dict[str, Any]:
     shutil.rmtree(settings.index, ignore_errors=True)
     for path in settings.cache.glob("embeddings.sqlite3*"):
         path.unlink()
-    _write(settings.corpus, passages)
+    shutil.rmtree(settings.corpus)
+    write_files(settings.corpus, passages)
     return {**_run([sys.executable, __file__, "--own", work]), **_cold(settings)}
 
 
@@ -96,7 +98,7 @@ def own(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for what in ("all", "nothing changed", "one changed"):
         if what == "one changed":
-            changed = settings.corpus / "00000.txt"
+            changed = next(settings.corpus.rglob("*.txt"))
             changed.write_text(changed.read_text(encoding="utf-8") + "\nEncore une phrase.\n")
         begin = time.perf_counter()
         report = build_index([settings.corpus], settings, encoder)
@@ -153,13 +155,6 @@ def _arguments() -> argparse.Namespace:
 def _settings(work: Path) -> Settings:
     # A cache of its own: nothing that is measured may be known from before.
     return load_settings(corpus=work / "corpus", index=work / "index", cache=work / "cache")
-
-
-def _write(corpus: Path, passages: Sequence[str]) -> None:
-    shutil.rmtree(corpus, ignore_errors=True)
-    corpus.mkdir(parents=True)
-    for number, text in enumerate(passages):
-        (corpus / f"{number:05}.txt").write_text(text, encoding="utf-8")
 
 
 def _kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

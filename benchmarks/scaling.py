@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 import altair
 import numpy as np
-from data import distinct_passages
+from data import distinct_passages, peak, write_files
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +41,8 @@ SIZES = (1_000, 10_000, 100_000)
 QUESTIONS = 200
 # Passages among which the nearest neighbours are looked for, to learn how far they are.
 SAMPLE = 1_000
+# Room for what the encoder has read of them.
+CACHE_MIB = 8192
 
 
 class GrownEncoder(E5Encoder):
@@ -52,7 +53,7 @@ class GrownEncoder(E5Encoder):
         # What it makes up is nobody else's.
         self.identity = f"{encoder.identity} grown"
         self._base = base
-        self._vectors = base.vectors(range(len(base.chunks)))
+        self._vectors = _vectors(base)
         self._known = {
             _digest(passage_text(base.documents[chunk.doc_id], chunk)): place
             for place, chunk in enumerate(base.chunks)
@@ -134,27 +135,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings(folder: Path) -> Settings:
+def _settings(folder: Path, cache_mib: int = 0) -> Settings:
     index, corpus = folder / "index", folder / "corpus"
-    return load_settings(index=index, corpus=corpus, embedding_cache_mib=0)
+    return load_settings(index=index, corpus=corpus, embedding_cache_mib=cache_mib)
 
 
 def _built(work: Path, passages: Sequence[str], encoder: E5Encoder, console: Console) -> Path:
     """Return the folder with the index of some passages, each a file."""
     folder = work / str(len(passages))
-    corpus = folder / "corpus"
-    for number, passage in enumerate(passages):
-        # Thousands of files in one folder are slow to list.
-        path = corpus / f"{number // 1000:03}" / f"{number:06}.txt"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(passage, encoding="utf-8")
+    # What was made up is not to be found by anybody else.
+    settings = _settings(folder, 0 if isinstance(encoder, GrownEncoder) else CACHE_MIB)
+    write_files(settings.corpus, passages)
     with console.status(f"{len(passages):,} passages are indexed") as status:
 
         def progress(stage: str, done: int, total: int) -> None:
             status.update(f"{len(passages):,} passages are indexed: {stage} {done:,} / {total:,}")
 
-        build_index([corpus], _settings(folder), encoder, progress)
+        build_index([settings.corpus], settings, encoder, progress)
     return folder
 
 
@@ -176,7 +173,7 @@ def measure(settings: Settings, data: Path) -> dict[str, Any]:
     retriever.first_stage(questions[0])
     searched = [_timed(lambda q=question: retriever.first_stage(q)) for question in questions]
     held = _resident() - before
-    stored = index.vectors(range(len(index.chunks)))
+    stored = _vectors(index)
     depth = settings.candidates
     graph, exact, recall = [], [], []
     for vector in vectors:
@@ -199,9 +196,17 @@ def measure(settings: Settings, data: Path) -> dict[str, Any]:
         "exact_ms": _spread(exact),
         "recall": float(np.mean(recall)),
         "memory_mib": held / 1024,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak(),
         "disk_mib": {name: size / (1 << 20) for name, size in sorted(parts.items())},
     }
+
+
+def _vectors(index: Index) -> Vectors:
+    """Return the vectors of all passages; a database takes so many identifiers at a time."""
+    places = range(len(index.chunks))
+    parts = [index.vectors(places[i : i + SAMPLE]) for i in range(0, len(places), SAMPLE)]
+    vectors: Vectors = np.concatenate(parts)
+    return vectors
 
 
 def _timed(call: Callable[[], object]) -> float:

@@ -35,7 +35,7 @@ def main() -> None:
         )
         pieces = splitter.split_documents(
             Document(path.read_text(encoding="utf-8"), metadata={"source": path.name})
-            for path in sorted(Path(corpus).iterdir())
+            for path in sorted(Path(corpus).rglob("*.txt"))
         )
         Chroma.from_documents(pieces, embeddings, persist_directory=folder)
         seconds = time.perf_counter() - begin

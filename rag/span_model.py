@@ -8,7 +8,6 @@ are never touched, so that its vectors stay what they are to the last bit.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import threading
@@ -26,6 +25,7 @@ from rag.errors import ReaderError
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
 __all__ = [
     "BUNDLED_WEIGHTS",
@@ -93,9 +93,10 @@ class PairEncoder:
     `<s> query: … </s></s> passage: title > headings, body </s>`.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._begin, self._end = tokenizer.bos_token_id, tokenizer.eos_token_id
+        self._begin: Any = tokenizer.token_to_id("<s>")
+        self._end: Any = tokenizer.token_to_id("</s>")
 
     def question(self, text: str) -> list[int]:
         """Return the tokens of a question; those past the 80th are left out."""
@@ -107,14 +108,11 @@ class PairEncoder:
 
     def body(self, text: str) -> tuple[list[int], NDArray[np.int64]]:
         """Return the tokens of a passage and the characters that each covers."""
-        found = self._tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        return found["input_ids"], np.array(found["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        return found.ids, np.array(found.offsets, dtype=np.int64).reshape(-1, 2)
 
     def _ids(self, text: str) -> list[int]:
-        found = self._tokenizer(text, add_special_tokens=False, verbose=False)
-        ids: list[int] = found["input_ids"]
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def join(
@@ -197,18 +195,20 @@ class SpanModel:
     def __init__(
         self,
         backbone: Any,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         tensors: Mapping[str, torch.Tensor],
         scale: float,
         precision: str = "auto",
     ) -> None:
         import torch
 
+        from rag.text_model import copy_layers
+
         self._embeddings = backbone.embeddings
         device = backbone.embeddings.word_embeddings.weight.device
         self._dtype = arithmetic(precision, device)
         self._device = device
-        self._layers = copy.deepcopy(backbone.encoder.layer).float()
+        self._layers = copy_layers(backbone)
         with torch.no_grad():
             for number, layer in enumerate(self._layers):
                 parameters = dict(layer.named_parameters())
@@ -219,19 +219,17 @@ class SpanModel:
                 for name in VECTORS:
                     parameters[name].copy_(tensors[f"layer.{number}.{name}"].float())
         self._layers = self._layers.to(self._dtype).eval().requires_grad_(False)
-        for layer in self._layers:
-            # Faster than sdpa at these lengths, in bf16 on a processor.
-            layer.attention.self.config._attn_implementation = "eager"
         self._heads = {
             name: tensors[name].float().to(device)
             for name in ("span.weight", "span.bias", "relevance.weight", "relevance.bias")
         }
         self.highest_relevance = _highest_relevance(self._heads, self._layers[-1].output.LayerNorm)
-        # A copy: the encoder sets truncation and padding on its own, from other threads.
-        self._pairs = PairEncoder(copy.deepcopy(tokenizer))
+        self._pairs = PairEncoder(tokenizer)
 
     @classmethod
-    def load(cls, path: Path, backbone: Any, tokenizer: Any, precision: str = "auto") -> SpanModel:
+    def load(
+        cls, path: Path, backbone: Any, tokenizer: Tokenizer, precision: str = "auto"
+    ) -> SpanModel:
         """Read adapter and heads; raises `ReaderError` when they do not fit the encoder."""
         from safetensors import SafetensorError, safe_open
 
@@ -434,12 +432,9 @@ def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:
         adapted = settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
         if not adapted or not isinstance(encoder, E5Encoder):
             return None
-        transformer: Any = encoder.model[0]
+        model = encoder.model
         return SpanModel.load(
-            BUNDLED_WEIGHTS,
-            transformer.auto_model,
-            encoder.model.tokenizer,
-            settings.precision,
+            BUNDLED_WEIGHTS, model.transformer, model.tokenizer, settings.precision
         )
     local = Path(settings.reader).is_dir()
     try:

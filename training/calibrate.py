@@ -355,7 +355,7 @@ def main() -> None:
     given = parser.parse_args()
     cases, documents = collect(given.data, given.limit)
     encoder = open_encoder(load_settings())
-    model = SpanModel.load(given.weights, encoder.model[0].auto_model, encoder.model.tokenizer)
+    model = SpanModel.load(given.weights, encoder.model.transformer, encoder.model.tokenizer)
     report(with_reader(cases, documents, model), documents, Console())
 
 

@@ -120,7 +120,7 @@ def main() -> None:
     given = parser.parse_args()
     console = Console()
     encoder = open_encoder(load_settings())
-    model = SpanModel.load(given.weights, encoder.model[0].auto_model, encoder.model.tokenizer)
+    model = SpanModel.load(given.weights, encoder.model.transformer, encoder.model.tokenizer)
     piaf, dila = given.data / "piaf-dev.json", given.data / "dila-dev.json"
     sets = {
         "PIAF dev": _questions(piaf),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rag.span_model import MATRICES, VECTORS, apply_heads, run_layers
+from rag.text_model import copy_layers
 
 __all__ = ["Network"]
 
@@ -48,11 +49,8 @@ class Network(nn.Module):
         self.places = copy.deepcopy(backbone.embeddings.position_embeddings).float()
         self.types = backbone.embeddings.token_type_embeddings.weight[0].detach().float()
         self.norm = copy.deepcopy(backbone.embeddings.LayerNorm).float()
-        self.layers = copy.deepcopy(backbone.encoder.layer).float().eval()
-        # Dropout costs more than the matrix products; eager attention is the faster one here.
-        self.layers[0].attention.self.config._attn_implementation = "eager"
+        self.layers = copy_layers(backbone)
         for layer in self.layers:
-            layer.attention.self.config._attn_implementation = "eager"
             for name in MATRICES:
                 path, _, leaf = name.rpartition(".")
                 parent = layer.get_submodule(path)

@@ -25,6 +25,7 @@ from torch import Tensor
 from rag.config import load_settings
 from rag.encoder import convert_bundled
 from rag.span_model import PairEncoder
+from rag.text_model import BertText
 from training.data import WEIGHTS, Example, Text, load_examples, typed
 from training.network import Network
 
@@ -332,11 +333,6 @@ def _save(
 
 def work(rank: int, examples: Path, out: Path, recipe: Recipe, meeting: str) -> None:
     """Open encoder and data in a process of its own, and train there."""
-    from transformers import AutoTokenizer, BertModel
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
     torch.set_num_threads(1)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if recipe.workers > 1:
@@ -344,6 +340,6 @@ def work(rank: int, examples: Path, out: Path, recipe: Recipe, meeting: str) -> 
             "gloo", init_method=f"file://{meeting}/store", rank=rank, world_size=recipe.workers
         )
     path = convert_bundled(load_settings().cache)
-    backbone = BertModel.from_pretrained(path, add_pooling_layer=False, local_files_only=True)
-    pairs = PairEncoder(AutoTokenizer.from_pretrained(path, local_files_only=True))
-    train(backbone, pairs, load_examples(examples), recipe, out, rank)
+    model = BertText.load(str(path), torch.float32, torch.device("cpu"))
+    pairs = PairEncoder(model.tokenizer)
+    train(model.transformer, pairs, load_examples(examples), recipe, out, rank)

@@ -249,13 +249,23 @@ class Bert(nn.Module):
         return states
 
 
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        """Draw no numbers: they are read, and drawing imports half of torch."""
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Draw no numbers, as above."""
+
+
 class _Embeddings(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         hidden = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, hidden)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, hidden)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, hidden)
+        self.word_embeddings = _Embedding(config.vocab_size, hidden)
+        self.position_embeddings = _Embedding(config.max_position_embeddings, hidden)
+        self.token_type_embeddings = _Embedding(config.type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -274,12 +284,12 @@ class _Layer(nn.Module):
 
         def output(inputs: int) -> nn.ModuleDict:
             norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-            return nn.ModuleDict({"dense": nn.Linear(inputs, hidden), "LayerNorm": norm})
+            return nn.ModuleDict({"dense": _Linear(inputs, hidden), "LayerNorm": norm})
 
         names = ("query", "key", "value")
-        own = nn.ModuleDict({name: nn.Linear(hidden, hidden) for name in names})
+        own = nn.ModuleDict({name: _Linear(hidden, hidden) for name in names})
         self.attention = nn.ModuleDict({"self": own, "output": output(hidden)})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(hidden, wide)})
+        self.intermediate = nn.ModuleDict({"dense": _Linear(hidden, wide)})
         self.output = output(wide)
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import socket
@@ -383,6 +385,10 @@ def mcp(index_folder: IndexOption = None) -> None:
 
 def main() -> NoReturn:
     """Run the command line; a `CitadelleError` is one line on stderr and exit code 1."""
+    # Imports make half a million objects that stay: looking them through for what can be freed,
+    # while they are made and at the end, takes longer than answering a question.
+    gc.set_threshold(20_000)
+    atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         # Documents hold characters that a console's own code page lacks.
         if isinstance(stream, io.TextIOWrapper):

@@ -116,7 +116,7 @@ class NamedText(TextModel):
             max_tokens=int(model.max_seq_length or 512),
             dtype=model.dtype or torch.float32,
         )
-        self.network = model
+        self.network = model.eval()
 
     @property
     def transformer(self) -> Any:

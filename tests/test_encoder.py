@@ -68,7 +68,11 @@ def test_a_batch_gives_what_single_texts_give(encoder: E5Encoder) -> None:
     assert encoder.encode_passages([]).shape == (0, 384)
 
 
-def test_counting_leaves_what_others_encode_alone(encoder: E5Encoder) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_counting_leaves_what_others_encode_alone(encoder: E5Encoder, named: bool) -> None:
+    if named:
+        folder = convert_bundled(load_settings().cache)
+        encoder = open_encoder(load_settings(encoder=str(folder), precision="fp32"))
     # Far more tokens than the encoder can read: it fails where they are not cut.
     long = "mot " * 2000
     done = threading.Event()

@@ -20,6 +20,7 @@ ORDER = (
     "documents",
     "library",
     "chunking",
+    "text_model",
     "encoder",
     "span_model",
     "lexical",

@@ -143,7 +143,7 @@ def test_windows_are_put_together() -> None:
 
 
 def test_question_and_passage_are_marked_as_e5_marks_them(tokenizer: Any) -> None:
-    pairs = PairEncoder(tokenizer)
+    pairs = PairEncoder(tokenizer.backend_tokenizer)
     (pair,) = pairs.windows(pairs.question("où ?"), "bureau", "il est", longest=9, overlap=3)
     words = tokenizer.convert_ids_to_tokens(list(pair.ids))
     assert words == [
@@ -168,7 +168,7 @@ def test_question_and_passage_are_marked_as_e5_marks_them(tokenizer: Any) -> Non
 def test_long_passages_are_read_in_windows(
     tokenizer: Any, tokens: int, windows: list[list[int]]
 ) -> None:
-    pairs = PairEncoder(tokenizer)
+    pairs = PairEncoder(tokenizer.backend_tokenizer)
     body = " ".join(["il"] * tokens)
     found = pairs.windows([], "", body, longest=4, overlap=1)
     assert [[start // 3 for start in pair.starts.tolist()] for pair in found] == windows
@@ -181,7 +181,7 @@ def test_the_adapted_copy_computes_what_was_trained(
     backbone: BertModel, tokenizer: Any, tmp_path: Path
 ) -> None:
     network = _trained(backbone, tmp_path / "reader.safetensors")
-    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
+    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer.backend_tokenizer)
     ids = torch.tensor([[0, 4, 9, 2, 2, 5, 6, 13, 2], [0, 4, 2, 2, 5, 6, 2, 1, 1]])
     mask = (ids != 1).float()
     body = torch.zeros(ids.shape)
@@ -201,7 +201,7 @@ def test_an_untrained_adapter_changes_nothing(
     backbone: BertModel, tokenizer: Any, tmp_path: Path
 ) -> None:
     _trained(backbone, tmp_path / "reader.safetensors", untouched=True)
-    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
+    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer.backend_tokenizer)
     ids = torch.tensor([[0, 4, 9, 2]])
     with torch.no_grad():
         own = backbone(input_ids=ids).last_hidden_state
@@ -213,7 +213,7 @@ def test_an_untrained_adapter_changes_nothing(
 
 def test_padding_changes_no_score(backbone: BertModel, tokenizer: Any, tmp_path: Path) -> None:
     _trained(backbone, tmp_path / "reader.safetensors")
-    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
+    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer.backend_tokenizer)
     short, long = ("bureau", "il est grand"), ("bureau", "le siège du bureau est à Bruxelles .")
     (alone,) = model.read("où est le siège ?", [short])
     together = model.read("où est le siège ?", [long, short, long])
@@ -229,7 +229,7 @@ def test_the_encoder_is_not_touched(backbone: BertModel, tokenizer: Any, tmp_pat
     with torch.no_grad():
         states = backbone(input_ids=ids).last_hidden_state
     _trained(backbone, tmp_path / "reader.safetensors")
-    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
+    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer.backend_tokenizer)
     model.read("où ?", [("bureau", "il est grand")])
     assert all(torch.equal(before[name], t) for name, t in backbone.state_dict().items())
     with torch.no_grad():
@@ -253,7 +253,7 @@ def test_weights_that_do_not_fit_are_one_sentence(
     else:
         save_file({"a": torch.zeros(1)}, path, metadata={"reader": '{"scale": 2.0}'})
     with pytest.raises(ReaderError, match=r"reader\.safetensors do not load .*'none'\.$"):
-        SpanModel.load(path, backbone, tokenizer)
+        SpanModel.load(path, backbone, tokenizer.backend_tokenizer)
 
 
 # --- Which reader -------------------------------------------------------------------------
@@ -294,17 +294,6 @@ def test_a_long_question_leaves_room_for_the_passage(tokenizer: Any) -> None:
     body = "le siège du bureau est à Bruxelles ."
     (scores,) = model.read("où " * 600, [("bureau", body)])
     assert len(scores.starts) == len(body.split())
-
-
-def test_reading_and_encoding_do_not_disturb_each_other(
-    backbone: BertModel, tokenizer: Any, tmp_path: Path
-) -> None:
-    _trained(backbone, tmp_path / "reader.safetensors")
-    model = SpanModel.load(tmp_path / "reader.safetensors", backbone, tokenizer)
-    # As the encoder does: the tokenizer remembers it.
-    tokenizer(["il"], truncation=True, max_length=4, padding=True)
-    (scores,) = model.read("où ?", [("bureau", "il est grand . " * 4)])
-    assert len(scores.starts) == 16
 
 
 def test_the_bundled_weights_leave_the_bundled_encoder_alone() -> None:

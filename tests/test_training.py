@@ -29,7 +29,7 @@ KEPT_BACK = Example("piaf", "fr", "où ?", (Gold(0, 25, 34),), (1,), held_out=Tr
 
 def _sampler(tokenizer: Any, examples: list[Example], **changes: Any) -> Sampler:
     recipe = Recipe(questions=2, **changes)
-    return Sampler(TEXTS, examples, PairEncoder(tokenizer), recipe)
+    return Sampler(TEXTS, examples, PairEncoder(tokenizer.backend_tokenizer), recipe)
 
 
 def test_a_question_is_read_with_its_passage_and_with_one_that_does_not_answer(

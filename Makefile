@@ -49,13 +49,13 @@ baseline: $(RUN_STAMP) ## measure, and hold later measurements against this one
 	$(BIN)/python -m eval baseline $(MEASURED)/gold.json
 	$(BIN)/python -m docs.write_figures
 
-bench: $(RUN_STAMP) ## measure speed and fusion
+bench: $(RUN_STAMP) ## run the measurements that chose the weights, and those of speed
 	for script in $(filter-out %/data.py %/peers.py %/scaling.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 bench-peers: $(RUN_STAMP) $(PEERS_STAMP) ## measure other systems with the same encoder
 	$(BIN)/python benchmarks/peers.py --peers $(PEERS)/bin/python
 
-screenshot: $(DEV_STAMP) ## draw the pictures of the README again
+screenshot: $(DEV_STAMP) ## draw the pictures of the documentation again
 	$(BIN)/python docs/screenshot.py
 
 clean: ## remove the environments and the index

@@ -91,8 +91,8 @@ class Settings(BaseSettings):
     )
     cache: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("citadelle", appauthor=False)),
-        description="Folder for converted encoders and embedded passages; can be deleted at any "
-        "time.",
+        description="Folder for converted encoders and embedded passages; can be deleted while "
+        "nothing runs.",
     )
     embedding_cache_mib: int = Field(
         2048,

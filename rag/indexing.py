@@ -157,7 +157,8 @@ def build_index(
 ) -> IndexReport:
     """Make the index hold exactly the documents below `paths`, and say what changed.
 
-    Vectors of passages that have not changed are taken over from the live generation.
+    What has not changed is taken over from the live generation, and what was embedded before
+    from the cache.
     `may_lose` is how many documents may leave: all, any but the last, or up to a half.
     Raises `IndexLoss` when more would, `NothingToIndex` when a path does not exist or no
     document can be read, and `IndexBusy` when another process is writing.

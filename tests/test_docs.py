@@ -29,10 +29,13 @@ PAGES = (
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "docs/answers.md",
     "docs/api.md",
     "docs/cli.md",
     "docs/deploy.md",
+    "docs/evaluation.md",
     "docs/models.md",
+    "docs/scaling.md",
 )
 COMMANDS: dict[str, Any] = {
     **write_cli.commands("citadelle", citadelle),

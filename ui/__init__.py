@@ -1,1 +1,1 @@
-"""The page: what it says (`texts`), what it draws (`rendering`), what it waits for (`engine`)."""
+"""The page: what it says (`texts`), what it draws (`rendering`), what it asks (`engine`)."""

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.config import Settings, load_settings
-from rag.errors import CitadelleError, IndexLoss
+from rag.errors import CitadelleError, IndexDamaged, IndexLoss, IndexMismatch
 from rag.printing import (
     complain,
     err_console,
@@ -543,7 +543,12 @@ def _prepare(index_folder: Path | None, settings: Settings) -> None:
     store = open_store(settings)
     live = store.live()
     if live is not None:
-        manifest = read_manifest(live)
+        try:
+            manifest = read_manifest(live)
+        except (IndexDamaged, IndexMismatch):
+            # Of another version, or damaged: it is made again, from the same folders.
+            _open(index_folder, update=True)
+            return
         if store.shared or not is_stale(manifest):
             return
         changes = plan_index([Path(path) for path in manifest["paths"]], settings)

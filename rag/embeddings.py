@@ -91,7 +91,7 @@ class EmbeddingCache:
             return None
         try:
             return work()
-        except (CitadelleError, sqlite3.Error, OSError):
+        except (CitadelleError, sqlite3.Error, OSError, ValueError):
             self._off = True
             return None
 
@@ -187,7 +187,8 @@ def examine_cache(settings: Settings) -> str:
     file = _file(settings.cache)
     limit = settings.embedding_cache_mib
     if not limit:
-        return "kept none, as 'embedding_cache_mib' is 0"
+        left = f"; {file.path} is of no use now, and can be removed" if file.there() else ""
+        return f"kept none, as 'embedding_cache_mib' is 0{left}"
     try:
         if file.is_damaged():
             raise _set_aside(settings.cache)
@@ -262,8 +263,13 @@ def _checksum(content: Any) -> int:
 
 
 def _packed(book: Codebook) -> bytes:
-    return np.stack([book.low, book.step, book.prior, book.question_mean]).astype("<f4").tobytes()
+    parts = np.stack([book.low, book.step, book.prior, book.question_mean]).astype("<f4").tobytes()
+    return parts + zlib.crc32(parts).to_bytes(4, "little")
 
 
 def _unpacked(stored: bytes) -> Codebook:
-    return Codebook(*np.frombuffer(stored, dtype="<f4").reshape(4, -1))
+    """Return a code book; raises `ValueError` where it is not as it was written."""
+    parts, checksum = stored[:-4], int.from_bytes(stored[-4:], "little")
+    if zlib.crc32(parts) != checksum:
+        raise ValueError("the code book is damaged")
+    return Codebook(*np.frombuffer(parts, dtype="<f4").reshape(4, -1))

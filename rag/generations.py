@@ -54,6 +54,7 @@ __all__ = [
     "is_name",
     "private_copy",
     "read_manifest",
+    "read_record",
     "remove_old",
     "roll_back",
     "seal",
@@ -124,6 +125,18 @@ def read_manifest(generation: Path) -> dict[str, Any]:
             repair=REPAIR,
         )
     return dict(manifest)
+
+
+def read_record(generation: Path | None) -> dict[str, Any]:
+    """Return what a generation says of itself, whatever its format; nothing where it cannot say.
+
+    For what every format has: the `paths` it was built from, and its `documents`.
+    """
+    with suppress(OSError, ValueError):
+        if generation is not None:
+            found = json.loads((generation / _MANIFEST).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
+    return {}
 
 
 def switch(root: Path, name: str) -> None:

@@ -18,7 +18,7 @@ import hashlib
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,11 +33,12 @@ from rag.chunking import chunk_document, passage_text
 from rag.config import Settings
 from rag.embeddings import Embedding, EmbeddingCache
 from rag.encoder import Encoder, Progress, encoder_name
-from rag.errors import CitadelleError, IndexLoss, Message, NothingToIndex
+from rag.errors import CitadelleError, IndexDamaged, IndexLoss, Message, NothingToIndex
 from rag.generations import (
     FORMAT,
     earlier_generations,
     read_manifest,
+    read_record,
     remove_old,
     seal,
 )
@@ -175,7 +176,11 @@ def unchanged(paths: Sequence[Path], settings: Settings) -> IndexReport | None:
     """
     depends = {**identity_without(settings, encoder_name(settings)), "code": code()}
     store = open_store(settings)
-    live = Live.open(store.live(), depends, store)
+    try:
+        live = Live.open(store.live(), depends, store)
+    except IndexDamaged:
+        # Building mends it.
+        return None
     if live is None or not all(path.exists() for path in paths):
         return None
     with suppress(OSError):
@@ -289,10 +294,11 @@ def _build(
     generation.mkdir()
     try:
         documents = _Documents(found, live)
-        passages = _passages(hashes, documents, live, settings, encoder)
+        kept = _kept(documents, hashes, live)
+        passages = _passages(hashes, documents, kept, live, settings, encoder)
         cache = EmbeddingCache(settings, encoder)
         deleted = _write(
-            generation, hashes, documents, passages, live, encoder, cache, store, progress
+            generation, hashes, documents, kept, passages, live, encoder, cache, store, progress
         )
         manifest = {
             **wanted,
@@ -324,16 +330,32 @@ class _Documents(dict[str, Document]):
         return document
 
 
+def _kept(
+    documents: Mapping[str, Document], hashes: Mapping[str, str], live: Live | None
+) -> frozenset[str]:
+    """Return which documents the live generation has just as they are, title and all."""
+    if live is None:
+        return frozenset()
+    # Of those that were read again the text may be the same and the title another.
+    return frozenset(
+        doc_id
+        for doc_id, content in hashes.items()
+        if live.holds(doc_id, content)
+        and (doc_id not in documents or document_line(documents[doc_id]) == live.lines[doc_id])
+    )
+
+
 def _passages(
     hashes: Mapping[str, str],
     documents: Mapping[str, Document],
+    kept: Container[str],
     live: Live | None,
     settings: Settings,
     encoder: Encoder,
 ) -> list[Passage]:
     passages: list[Passage] = []
-    for doc_id, content in hashes.items():
-        if live is not None and live.holds(doc_id, content):
+    for doc_id in hashes:
+        if live is not None and doc_id in kept:
             passages += live.passages.get(doc_id, ())
             continue
         for chunk in chunk_document(
@@ -348,6 +370,7 @@ def _write(
     generation: Path,
     hashes: Mapping[str, str],
     documents: Mapping[str, Document],
+    kept: Container[str],
     passages: Sequence[Passage],
     live: Live | None,
     encoder: Encoder,
@@ -374,7 +397,7 @@ def _write(
         vectors[n] = embedding.vector
         writer.add(added[n], embedding.codes, embedding.spans)
     writer.close()
-    _write_texts(generation, hashes, documents, passages, live)
+    _write_texts(generation, hashes, documents, kept, passages, live)
     if base is None or not isinstance(store, FolderStore):
         store.write_vectors(generation, chunks, vectors)
         return 0
@@ -386,13 +409,14 @@ def _write_texts(
     generation: Path,
     hashes: Mapping[str, str],
     documents: Mapping[str, Document],
+    kept: Container[str],
     passages: Sequence[Passage],
     live: Live | None,
 ) -> None:
     """Write documents, passages, their words, and the names of things."""
     lines, found = [], {}
-    for doc_id, content in hashes.items():
-        if live is not None and live.holds(doc_id, content):
+    for doc_id in hashes:
+        if live is not None and doc_id in kept:
             lines.append(live.lines[doc_id])
             found[doc_id] = live.aliases.found[doc_id]
         else:
@@ -436,13 +460,15 @@ def _embeddings(
     places = live.places([digest for digest, _ in wanted]) if live is not None else {}
     if live is not None and places:
         held = [n for n in missing if wanted[n][0] in places]
-        # Where Chroma does not open, the cache is left.
-        with suppress(CitadelleError, OSError, ValueError, KeyError):
+        try:
             vectors = live.vectors([places[wanted[n][0]] for n in held])
-            missing = [n for n in missing if wanted[n][0] not in places]
-            for n, vector in zip(held, vectors, strict=True):
-                place = places[wanted[n][0]]
-                yield n, Embedding(vector, live.late.codes(place), live.late.spans(place))
+        except (CitadelleError, OSError, ValueError, KeyError):
+            # Where Chroma does not open, the cache is left.
+            held = []
+        for n, vector in zip(held, vectors if held else (), strict=True):
+            place = places[wanted[n][0]]
+            yield n, Embedding(vector, live.late.codes(place), live.late.spans(place))
+        missing = sorted(set(missing).difference(held))
     unknown = []
     for begin in range(0, len(missing), _LOOKED_UP_AT_ONCE):
         part = missing[begin : begin + _LOOKED_UP_AT_ONCE]
@@ -519,12 +545,8 @@ def _is_from_elsewhere(live: Path | None) -> bool:
 
 def _known_documents(live: Path | None) -> Mapping[str, str]:
     """Return the documents of the live generation; none where it cannot say."""
-    if live is None:
-        return {}
-    try:
-        return dict(read_manifest(live)["documents"])
-    except (CitadelleError, KeyError, ValueError, TypeError):
-        return {}
+    documents = read_record(live).get("documents")
+    return documents if isinstance(documents, dict) else {}
 
 
 def _digest(text: str) -> str:

@@ -25,7 +25,7 @@ from rag.errors import (
     InvalidQuestion,
 )
 from rag.evidence import Evidence
-from rag.generations import current_generation
+from rag.generations import current_generation, read_record
 from rag.index import Index
 from rag.indexing import IndexReport, are_elsewhere, build_index, is_stale
 from rag.language import detect
@@ -141,12 +141,15 @@ class Citadelle:
         except (IndexMissing, IndexMismatch, IndexDamaged) as error:
             if not isinstance(error, IndexMissing) and not update:
                 raise
-            build_index([in_force.corpus], in_force, encoder, progress)
+            # It may have been made from other folders than the settings name.
+            made = read_record(current_generation(in_force.index)).get("paths", ())
+            paths = [] if corpus is not None else [Path(path) for path in made]
+            build_index(paths or [in_force.corpus], in_force, encoder, progress)
             opened = Index.open(in_force, encoder)
         else:
-            paths = [in_force.corpus] if corpus is not None else None
-            if update and is_stale(opened.manifest, paths):
-                sources = paths or [Path(path) for path in opened.manifest["paths"]]
+            given = [in_force.corpus] if corpus is not None else None
+            if update and is_stale(opened.manifest, given):
+                sources = given or [Path(path) for path in opened.manifest["paths"]]
                 build_index(sources, in_force, encoder, progress)
                 opened = Index.open(in_force, encoder)
         return cls(in_force, encoder, opened, second, reading, writer)

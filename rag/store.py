@@ -171,7 +171,7 @@ class ServerStore:
         server = connect(self._settings, make=True)
         self._root.mkdir(parents=True, exist_ok=True)
         with writing(self._root), server.writing() as self._hold:
-            pointer = server.pointer()
+            pointer = self._pointer()
             live = None
             if pointer is not None:
                 server.sweep(keep=[pointer.live, pointer.before])
@@ -194,7 +194,7 @@ class ServerStore:
             raise IndexUnreachable(
                 "{server} kept only a part of the new index; try again.", server=str(self)
             )
-        pointer = server.pointer()
+        pointer = self._pointer()
         before = pointer.live if pointer is not None else ""
         self._point(Pointer(generation.name, before))
         # It is live whatever comes now; the next writer removes what stays.
@@ -217,6 +217,12 @@ class ServerStore:
             self._fetch(pointer.before)
             self._point(Pointer(pointer.before, ""))
             return self._root / pointer.live, self._root / pointer.before
+
+    def _pointer(self) -> Pointer | None:
+        """Return what the server names as live, for a writer: what it cannot read is none."""
+        with suppress(IndexDamaged):
+            return self.server.pointer()
+        return None
 
     def _check(self) -> None:
         """Raise `IndexBusy` when this process may not write any more."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,17 @@ from rag.types import Document, Language, Skipped
 __all__ = ["Held", "Live", "Passage", "Stamps", "code"]
 
 # What decides what a file becomes, besides the file itself.
-_MODULES = ("aliases", "chunking", "language", "lexical", "sentences", "types")
+_MODULES = ("aliases", "chunking", "language", "lexical", "sentences", "storage", "types")
+_LIBRARIES = (
+    "ftfy",
+    "mammoth",
+    "markdown-it-py",
+    "py3langid",
+    "pypdfium2",
+    "PyStemmer",
+    "python-frontmatter",
+    "selectolax",
+)
 # A clock's step: what was written within it may be written again and look the same.
 _TICK = 50_000_000
 _COARSE_TICK = 2_000_000_000
@@ -76,7 +87,12 @@ class Stamps:
             parent = str(path.parent)
             if parent not in folders:
                 folders[parent] = path.parent.resolve()
-            name, stat = str(folders[parent] / path.name), path.stat()
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                # Gone since it was listed.
+                continue
+            name = str(folders[parent] / path.name)
             entries.append(f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}")
             changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
             tick = _TICK if changed % 1_000_000_000 else _COARSE_TICK
@@ -238,4 +254,6 @@ def code() -> str:
         *(folder / f"{m}.py" for m in _MODULES),
     ):
         digest.update(path.read_bytes())
+    for library in _LIBRARIES:
+        digest.update(f"{library} {version(library)}\n".encode())
     return digest.hexdigest()

@@ -16,11 +16,13 @@ import pytest
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from rag import documents as sources
 from rag.config import Settings
 from rag.errors import (
     CitadelleError,
     IndexBusy,
     IndexDamaged,
+    IndexLoss,
     IndexMismatch,
     IndexMissing,
     Message,
@@ -486,3 +488,49 @@ def test_an_index_after_any_edits_is_that_built_from_nothing(
             assert followed[part] == value, part
         for one, other in zip(near, near_anew, strict=True):
             assert one == pytest.approx(other, abs=4e-4)
+
+
+@alone
+def test_the_documents_of_another_version_are_known(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    build(settings, toy)
+    age(settings)
+    for path in folder.glob("*.md"):
+        path.unlink()
+    (folder / "neuf.txt").write_text("Un document neuf.", encoding="utf-8")
+    with pytest.raises(IndexLoss, match="2 of the 2 documents"):
+        build_index([folder], settings, toy, may_lose="half")
+
+
+def age(settings: Settings) -> None:
+    """Make the live generation one of an earlier format."""
+    live = current_generation(settings.index)
+    assert live is not None
+    manifest = json.loads((live / "manifest.json").read_text(encoding="utf-8"))
+    manifest["format"] -= 1
+    (live / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_another_title_of_the_same_text_is_taken_up(
+    settings: Settings, folder: Path, toy: ToyEncoder
+) -> None:
+    page = "<html><head><title>{}</title></head><body><p>Le fort garde la Meuse.</p></body></html>"
+    (folder / "page.html").write_text(page.format("Le fort"), encoding="utf-8")
+    build(settings, toy)
+    (folder / "page.html").write_text(page.format("La citadelle"), encoding="utf-8")
+    build(settings, toy)
+    index = Index.open(settings, toy)
+    assert index.documents["page.html"].title == "La citadelle"
+    (place,) = [i for i, chunk in enumerate(index.chunks) if chunk.doc_id == "page.html"]
+    asked = toy.encode_queries(["Meuse"])[0]
+    assert place in {position for position, _ in index.dense(asked, 9)}
+
+
+def test_a_file_that_goes_while_it_is_listed_stops_nothing(
+    settings: Settings, folder: Path, toy: ToyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = folder / "parti.txt"
+    listed = sources.files
+    monkeypatch.setattr(sources, "files", lambda paths: [*listed(paths), gone])
+    assert build(settings, toy).added == ("bureau.md", "projet.md")

@@ -465,6 +465,19 @@ def test_an_index_made_otherwise_is_refused_unless_the_corpus_is_given(
     assert Citadelle.open(**{**opening, "chunk_tokens": 128}).manifest["chunk_tokens"] == 128
 
 
+def test_an_index_made_otherwise_is_made_again_from_its_own_folders(
+    opening: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Citadelle.open(**opening)
+    default = tmp_path / "corpus-of-the-settings"
+    default.mkdir()
+    (default / "autre.txt").write_text("Un autre document.", encoding="utf-8")
+    monkeypatch.setenv("CITADELLE_CORPUS", str(default))
+    rest = {name: value for name, value in opening.items() if name != "corpus"}
+    again = Citadelle.open(**{**rest, "chunk_tokens": 128}, update=True)
+    assert doc_ids(again) == ["bureau.md", "projet.md"]
+
+
 def test_refresh_takes_up_a_new_generation(opening: dict[str, Any], folder: Path) -> None:
     citadelle = Citadelle.open(**opening)
     assert not citadelle.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,14 @@ from rag.index import Index
 from rag.indexing import are_elsewhere, is_stale
 from rag.store import ServerStore, open_store
 
-__all__ = ["Finding", "examine_disk", "examine_files", "examine_index", "examine_server"]
+__all__ = [
+    "Finding",
+    "examine_disk",
+    "examine_files",
+    "examine_index",
+    "examine_server",
+    "files_below",
+]
 
 # A new generation stands beside the live one and the one before it.
 _ROOM = 2
@@ -153,9 +161,16 @@ def _size(folder: Path) -> str:
     return _mib(_bytes(folder))
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, without those of folders that go meanwhile."""
+    # Unlike `Path.rglob`, this passes over a folder that another process has just removed.
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
 def _bytes(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
+    for path in files_below(folder):
         try:
             total += path.stat().st_size if path.is_file() else 0
         except OSError:

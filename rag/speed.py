@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rag.checkup import Finding
+from rag.checkup import Finding, files_below
 from rag.config import Settings
 from rag.pipeline import Citadelle
 
@@ -63,7 +63,7 @@ def opened_in(name: str, detail: str, seconds: float) -> Finding:
 
 def examine_reading(folder: Path) -> Iterator[Finding]:
     """Measure how fast the disk gives the largest file below a folder; nothing without one."""
-    largest = max(folder.rglob("*"), key=_size, default=folder)
+    largest = max(files_below(folder), key=_size, default=folder)
     if _size(largest) < _BLOCK or not hasattr(os, "posix_fadvise"):
         return
     begin = time.perf_counter()

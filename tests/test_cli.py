@@ -22,6 +22,7 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
 from rag.answering import ABSTENTION, NEAREST, REPLIES
 from rag.chat_model import ChatModel
+from rag.checkup import examine_disk
 from rag.cli import main
 from rag.config import Settings, load_settings
 from rag.speed import _faster_reading, examine_reading
@@ -875,3 +876,26 @@ def test_a_file_that_goes_while_the_disk_is_measured_is_passed_over(
     monkeypatch.setattr(Path, "stat", vanishing)
     (finding,) = examine_reading(tmp_path)
     assert finding.ok and "MiB/s" in finding.detail
+
+
+def test_a_folder_that_goes_while_files_are_counted_is_passed_over(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = settings.cache / "open" / "1234"
+    copy.mkdir(parents=True)
+    (settings.cache / "there.bin").write_bytes(b"0" * (2 << 20))
+    scan = os.scandir
+
+    def vanishing(folder: Any = ".") -> Any:
+        if Path(folder) == copy:
+            # As its process does when it ends.
+            copy.rmdir()
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    (reading,) = examine_reading(settings.cache)
+    assert reading.ok and "MiB/s" in reading.detail
+    assert not copy.exists()
+    copy.mkdir()
+    assert next(examine_disk(settings)).detail == f"2.0 MiB in {settings.cache}"
+    assert not copy.exists()

@@ -37,6 +37,7 @@ class DataFile:
     is written through a log, which lets others read meanwhile; without, it stands alone between
     two writes, to be copied or kept on a network's drive, where a log does not work. Where it is
     not `durable`, the last writes may be lost with the power: for what can be made again.
+    `setting` is the one that names the folder.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class DataFile:
     upgrades: Mapping[int, str] = field(default_factory=dict)
     ahead: bool = False
     durable: bool = True
+    setting: str = "data"
 
     def there(self) -> bool:
         """Return whether the file exists."""
@@ -78,8 +80,9 @@ class DataFile:
         except OSError as error:
             raise self.failure(
                 "The folder {folder} for {purpose} cannot be made ({problem}); name another with "
-                "the setting 'data'.",
+                "the setting '{setting}'.",
                 folder=self.path.parent,
+                setting=self.setting,
                 purpose=self.purpose,
                 problem=error.strerror or str(error),
             ) from error
@@ -174,8 +177,9 @@ class DataFile:
         if not found and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise self.failure(
                 "{file} is a database of something else; move it away, or name another folder "
-                "with the setting 'data'.",
+                "with the setting '{setting}'.",
                 file=self.path,
+                setting=self.setting,
             )
         return int(found)
 

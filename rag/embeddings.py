@@ -213,6 +213,7 @@ def _file(cache: Path) -> DataFile:
         patience=_PATIENCE,
         ahead=True,
         durable=False,
+        setting="cache",
     )
 
 

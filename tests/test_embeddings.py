@@ -200,3 +200,11 @@ def test_a_file_in_place_of_the_folder_hinders_nothing(settings: Settings, toy: 
     settings.cache.write_text("A file.")
     build(settings, toy)
     assert len(toy.encoded) == 4
+
+
+def test_a_file_of_something_else_names_the_setting(settings: Settings) -> None:
+    path_of(settings).parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path_of(settings))) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    said = examine_cache(settings)
+    assert said.endswith("move it away, or name another folder with the setting 'cache'.")

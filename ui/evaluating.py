@@ -188,8 +188,9 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise DatasetError(
             "The folder {folder} for {purpose} cannot be made ({problem}); name another with "
-            "the setting 'data'.",
+            "the setting '{setting}'.",
             folder=folder,
+            setting="data",
             purpose=Message("evaluations"),
             problem=error.strerror or str(error),
         ) from error

@@ -22,7 +22,9 @@ __all__ = ["begin_request", "outline", "request_id", "set_up_logs", "unforeseen"
 
 # What other libraries say below a warning is noise, and may hold what was asked: clients of
 # language models write whole requests at the level of debugging.
-_OURS = ("rag", "ui", "eval", "uvicorn", "streamlit")
+_OURS = ("rag", "ui", "eval")
+# At the level of debugging these log what goes between the page and a browser: questions too.
+_SERVING = ("uvicorn", "streamlit")
 _OUTLINE = (
     "mode",
     "language",
@@ -34,6 +36,7 @@ _OUTLINE = (
     "removed",
 )
 _DURATIONS = (
+    "rewrite_ms",
     "retrieve_ms",
     "read_ms",
     "write_ms",
@@ -89,7 +92,8 @@ def outline(answer: Answer) -> dict[str, str | bool | int | float]:
 def set_up_logs(settings: Settings, *, serving: bool = False) -> None:
     """Write logs to stderr as the settings say; may be called again.
 
-    A command that answers once stays silent, unless a setting asks for logs.
+    A command that answers once stays silent, unless a setting asks for logs. What serves the
+    page is never heard below the level "info".
     """
     level = settings.log_level
     if level == "auto":
@@ -104,6 +108,8 @@ def set_up_logs(settings: Settings, *, serving: bool = False) -> None:
     root.setLevel(max(chosen, logging.WARNING))
     for name in _OURS:
         logging.getLogger(name).setLevel(chosen)
+    for name in _SERVING:
+        logging.getLogger(name).setLevel(max(chosen, logging.INFO))
 
 
 def _formatter(wanted: str, stream: TextIO) -> logging.Formatter:

@@ -320,7 +320,8 @@ class Citadelle:
                 heard = self._understand(question, history)
                 taken: dict[str, float] = {}
                 if self._writer is not None and written and heard.carried:
-                    heard = self._rewritten(self._writer, heard, question, history, stopped)
+                    with span("rewrite"):
+                        heard = self._rewritten(self._writer, heard, question, history, stopped)
                     taken["rewrite_ms"] = (time.perf_counter() - begin) * 1000
                 answer = self._quoting(live, question, heard, filters, progress, found)
                 taken.update(answer.timings)

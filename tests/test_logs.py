@@ -107,6 +107,13 @@ def test_what_other_libraries_debug_is_not_logged(said: Callable[[], list[str]])
     assert [json.loads(line)["event"] for line in said()] == ["Slow.", "Ours."]
 
 
+@pytest.mark.parametrize("name", ["uvicorn.error", "streamlit.runtime"])
+def test_what_serves_the_page_does_not_debug(said: Callable[[], list[str]], name: str) -> None:
+    set_up_logs(Settings(log_level="debug"), serving=True)
+    logging.getLogger(name).debug("A frame with the whole question")
+    assert said() == []
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "une\nligne", "é"])
 def test_a_number_that_cannot_be_written_is_replaced(given: str) -> None:
     number = begin_request(given)
@@ -148,6 +155,18 @@ def test_a_question_is_one_line_without_its_words(
     assert all(isinstance(record[name], float) for name in DURATIONS)
     for text in ("bureau", "Bruxelles", "projet", *(p.text for p in answer.passages)):
         assert text not in line
+
+
+def test_how_long_a_follow_up_took_to_say_is_logged(
+    citadelle: Command, model: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citadelle("index")
+    model(WRITTEN)
+    monkeypatch.setenv("CITADELLE_LOG_LEVEL", "info")
+    asked = citadelle("ask", "--llm", "ollama:small", "--history", BUREAU, "Et ses missions ?")
+    record = json.loads(asked.err.splitlines()[-1])
+    assert record["follow_up"] is True
+    assert 0 < record["rewrite_ms"] <= record["total_ms"]
 
 
 def test_what_a_command_prints_stays_the_same(

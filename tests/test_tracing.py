@@ -111,6 +111,17 @@ def test_an_answer_that_a_model_writes(opened: Citadelle, spans: Spans) -> None:
     assert (whole["mode"], whole["citations"]) == ("written", 2)
 
 
+def test_a_follow_up_that_a_model_is_asked_to_say(opened: Citadelle, spans: Spans) -> None:
+    opened.ask("Et ses missions ?", [BUREAU])
+    assert tree(spans())[:3] == [
+        ("citadelle.ask", ""),
+        ("citadelle.rewrite", "citadelle.ask"),
+        ("citadelle.retrieve", "citadelle.ask"),
+    ]
+    opened.ask("Et ses missions ?", [BUREAU], written=False)
+    assert len(values(spans(), "rewrite")) == 1
+
+
 def test_spans_hold_no_text(opened: Citadelle, spans: Spans) -> None:
     opened.ask(BUREAU)
     with pytest.raises(InvalidFilter):

@@ -196,11 +196,13 @@ def set_up_observing() -> None:
         # The page says what is wrong with the settings.
         settings = Settings.model_construct()
     set_up_logs(settings, serving=True)
-    # Both give each of their loggers an output and a form of its own.
+    # Both give each of their loggers an output, a form and a level of its own.
+    level = logging.getLogger("uvicorn").level
+    streamlit_logger.set_log_level(level)
     streamlit_logger.setup_formatter = _pass_on  # type: ignore[assignment]
     streamlit_logger.update_formatter()
     for name, wanted in uvicorn.config.LOGGING_CONFIG["loggers"].items():
-        wanted.update(handlers=[], propagate=_is_passed_on(name))
+        wanted.update(handlers=[], propagate=_is_passed_on(name), level=level)
     set_up_tracing()
 
 

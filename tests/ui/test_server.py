@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +136,42 @@ def test_names_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITADELLE_PORT", "none")
     (guard,) = guards()
     assert guard.kwargs == {"hosts": ()}
+
+
+LEVELS = """
+import json
+import logging
+
+import uvicorn
+from streamlit import config
+from streamlit.logger import get_logger
+
+config.get_config_options()
+from ui.server import set_up_observing
+
+set_up_observing()
+# As Streamlit makes it, which sets up the logs of the server once more.
+uvicorn.Config(lambda: None)
+get_logger("streamlit.new")
+names = ("uvicorn", "uvicorn.error", "streamlit.new", "streamlit.logger")
+print(json.dumps([logging.getLevelName(logging.getLogger(n).getEffectiveLevel()) for n in names]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wished", "level"),
+    [("error", "ERROR"), ("warning", "WARNING"), ("auto", "INFO"), ("debug", "INFO")],
+)
+def test_the_level_of_the_logs_holds_for_what_serves_the_page(
+    wished: str, level: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEVELS],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CITADELLE_LOG_LEVEL": wished},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {level}

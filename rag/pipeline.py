@@ -575,7 +575,7 @@ class Citadelle:
     ) -> _Heard:
         """Return a follow-up as the model says it, or as the rules do."""
         bare = bare_question(" ".join(question.split()))
-        asked = rewritten(writer.model, bare, _earlier(history), heard.language, stopped)
+        asked = rewritten(writer.model, bare, _sendable(history), heard.language, stopped)
         return heard if asked is None else replace(heard, asked=asked, tongue=heard.language)
 
 
@@ -586,6 +586,15 @@ def _earlier(history: Sequence[str | Turn]) -> list[str]:
         for turn in history
         if isinstance(turn, str) or turn.role == "user"
     ]
+
+
+def _sendable(history: Sequence[str | Turn]) -> list[str]:
+    """Return the user's questions since the last that is private.
+
+    Without it, a model would take what a question leans on from one that is further back.
+    """
+    private = [i for i, turn in enumerate(history) if isinstance(turn, Turn) and turn.private]
+    return _earlier(history[private[-1] + 1 :] if private else history)
 
 
 def _searched(live: _Live, filters: Filters | None) -> list[Document]:

@@ -355,10 +355,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation."""
+    """One message of a conversation; a `private` one is sent to no language model."""
 
     role: Literal["user", "assistant"]
     text: str
+    private: bool = False
 
 
 History = Sequence[Turn]

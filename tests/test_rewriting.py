@@ -256,3 +256,21 @@ def test_a_question_that_stands_alone_is_not_rewritten(
     assert answer.understood == ""
     assert "rewrite_ms" not in answer.timings
     assert all("<passage" in sent for sent in model.sent)
+
+
+def test_a_private_question_is_not_sent(citadelle: Citadelle, model: Answering) -> None:
+    secret = Turn("user", BUREAU, private=True)
+    # Nor is one before it, which the follow-up does not lean on.
+    answer = citadelle.ask("Et ses missions ?", ["Où siège le comité ECCG ?", secret])
+    assert answer.mode == "written"
+    assert not any("<question>" in sent for sent in model.sent)
+    # By rules it is understood all the same.
+    assert "BCX" in answer.understood
+
+
+def test_questions_since_a_private_one_are_sent(citadelle: Citadelle, model: Answering) -> None:
+    secret = Turn("user", "Où siège le comité ECCG ?", private=True)
+    answer = citadelle.ask("Et ses missions ?", [secret, BUREAU])
+    assert answer.understood == GOOD
+    assert f"<question>{BUREAU}</question>" in model.sent[0]
+    assert not any("ECCG" in sent for sent in model.sent)

@@ -16,7 +16,7 @@ from rag.config import Settings
 from rag.errors import CitadelleError
 from rag.library import Library
 from rag.logs import begin_request, unforeseen
-from rag.types import Answer, Chunk, Document, Facet, Ranking, Skipped, Source
+from rag.types import Answer, Chunk, Document, Facet, Ranking, Skipped, Source, Turn
 
 if TYPE_CHECKING:
     from rag.indexing import IndexReport
@@ -57,7 +57,7 @@ class Engine(Protocol):
     def ask(
         self,
         question: str,
-        history: Sequence[str] = (),
+        history: Sequence[str | Turn] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
         *,
@@ -68,7 +68,7 @@ class Engine(Protocol):
     def stream(
         self,
         question: str,
-        history: Sequence[str] = (),
+        history: Sequence[str | Turn] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
         *,

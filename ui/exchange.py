@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from ui.filters import Filter
 from ui.texts import Texts
 from ui.writing import Writing
 
-__all__ = ["Exchange", "keepable", "recall_documents", "recalled", "unchanged_documents"]
+__all__ = [
+    "Exchange",
+    "keepable",
+    "present_documents",
+    "recall_documents",
+    "recalled",
+    "unchanged_documents",
+]
 
 
 @dataclass
@@ -97,27 +105,35 @@ def recall_documents(exchange: Exchange, engine: Engine) -> dict[str, Document]:
     return exchange.documents
 
 
-def unchanged_documents(answer: Answer, engine: Engine) -> dict[str, Document]:
-    """Return the documents of an answer that still are what it was made from."""
+def present_documents(doc_ids: Iterable[str], engine: Engine) -> dict[str, Document]:
+    """Return the documents that are there of those named, each once and in their order."""
     found: dict[str, Document] = {}
-    quoted = {citation.doc_id for citation in answer.citations}
-    for doc_id in quoted | {passage.doc_id for passage in answer.passages}:
+    for doc_id in doc_ids:
         try:
             document = engine.document(doc_id)
         except DocumentNotFound:
             continue
-        if (
-            document.doc_id == doc_id
-            and all(
-                cited.content_hash == document.content_hash
-                for cited in answer.citations
-                if cited.doc_id == doc_id
-            )
-            and all(
-                document.text[passage.start : passage.end] == passage.text
-                for passage in answer.passages
-                if passage.doc_id == doc_id
-            )
-        ):
+        # One that has gone may be the beginning of another's name.
+        if document.doc_id == doc_id:
             found[doc_id] = document
     return found
+
+
+def unchanged_documents(answer: Answer, engine: Engine) -> dict[str, Document]:
+    """Return the documents of an answer that still are what it was made from."""
+    quoted = {citation.doc_id for citation in answer.citations}
+    there = present_documents(quoted | {passage.doc_id for passage in answer.passages}, engine)
+    return {
+        doc_id: document
+        for doc_id, document in there.items()
+        if all(
+            cited.content_hash == document.content_hash
+            for cited in answer.citations
+            if cited.doc_id == doc_id
+        )
+        and all(
+            document.text[passage.start : passage.end] == passage.text
+            for passage in answer.passages
+            if passage.doc_id == doc_id
+        )
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,13 +11,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_status_container import StatusContainer
 
-from rag.errors import CitadelleError, DocumentNotFound, InvalidFilter
+from rag.chat_model import writes_elsewhere
+from rag.config import Settings
+from rag.errors import CitadelleError, InvalidFilter
 from rag.logs import begin_request
-from rag.types import Answer, Ranking
+from rag.types import Answer, Ranking, Turn
 from rag.writing import notice_in
 from ui.copying import draw_copy
 from ui.engine import Engine, FoundCallback, ProgressCallback
-from ui.exchange import Exchange, recall_documents
+from ui.exchange import Exchange, present_documents, recall_documents
 from ui.feedback import Judgement, draw_feedback
 from ui.filters import clear_filters, draw_filters, filter_labels, filters_in_force
 from ui.history import first_number, leave_conversation, settle, submit, turn_to_answer
@@ -34,7 +35,7 @@ from ui.rendering.answers import (
     question_html,
     understood_html,
 )
-from ui.rendering.evidence import evidence, first_found, nearest
+from ui.rendering.evidence import evidence, first_found, nearest, quoted_document
 from ui.rendering.lists import skipped_html
 from ui.rendering.notices import notice_html
 from ui.texts import EXAMPLES, Texts
@@ -274,14 +275,18 @@ def _draw_exchange(number: int, exchange: Exchange, engine: Engine, texts: Texts
     return place
 
 
-def _history(exchange: Exchange, earlier: Sequence[Exchange]) -> list[str]:
-    """Return the questions that an exchange follows: none before one that was asked alone."""
-    history: list[str] = []
+def _history(exchange: Exchange, earlier: Sequence[Exchange], settings: Settings) -> list[Turn]:
+    """Return the questions that an exchange follows: none before one that was asked alone.
+
+    Those that were to be answered by quotes alone are private where a model is elsewhere.
+    """
+    history: list[Turn] = []
+    elsewhere = writes_elsewhere(settings)
     for one in (*earlier, exchange):
         if one.alone:
             history.clear()
         if one is not exchange and one.answer is not None:
-            history.append(one.question)
+            history.append(Turn("user", one.question, private=one.quoted and elsewhere))
     return history
 
 
@@ -305,10 +310,8 @@ def _finds(place: DeltaGenerator, engine: Engine) -> FoundCallback:
     """Return what shows in `place` the best of the passages found, until there is an answer."""
 
     def show(found: tuple[Ranking, ...]) -> None:
-        documents = {}
-        for hit in (hit for ranking in found for hit in ranking.hits):
-            with suppress(DocumentNotFound):
-                documents[hit.chunk.doc_id] = engine.document(hit.chunk.doc_id)
+        hits = (hit for ranking in found for hit in ranking.hits)
+        documents = present_documents((hit.chunk.doc_id for hit in hits), engine)
         shown = first_found(found, documents)
         if shown:
             place.html(found_html(shown))
@@ -324,7 +327,7 @@ def _answer(
     texts: Texts,
 ) -> None:
     """Answer a question, unless a person is to be asked first who may get it."""
-    history = _history(exchange, earlier)
+    history = _history(exchange, earlier, engine.settings)
     number = begin_request(exchange.identifier)
     try:
         filters = {entry.name: entry.value for entry in exchange.filters}
@@ -333,8 +336,8 @@ def _answer(
             return
         quoted = {citation.doc_id for citation in answer.citations}
         quoted |= {passage.doc_id for passage in answer.passages}
-        documents = {doc_id: engine.document(doc_id) for doc_id in quoted}
-        if any(documents[c.doc_id].content_hash != c.content_hash for c in answer.citations):
+        documents = present_documents(quoted, engine)
+        if any(quoted_document(c, documents) is None for c in answer.citations):
             # Another visitor took up a new index in between: what is marked must be what is quoted.
             exchange.error = texts.index_changed
         else:
@@ -342,7 +345,9 @@ def _answer(
             exchange.documents = documents
             exchange.hints = engine.hints(answer, filters)
             if answer.mode != "courtesy":
-                exchange.judgement = Judgement(answer, tuple(history), corpus_hash)
+                exchange.judgement = Judgement(
+                    answer, tuple(turn.text for turn in history), corpus_hash
+                )
             exchange.answer = answer
     except InvalidFilter:
         exchange.error = texts.filters_none
@@ -358,7 +363,7 @@ def _answer(
 
 def _given(
     exchange: Exchange,
-    history: Sequence[str],
+    history: Sequence[Turn],
     filters: Mapping[str, str],
     place: _Place,
     engine: Engine,

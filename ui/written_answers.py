@@ -14,10 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 from rag.chat_model import host_of, writes_elsewhere
 from rag.config import Settings
 from rag.errors import CitadelleError
-from rag.types import Answer
+from rag.types import Answer, Turn
 from ui.consent import consented, keep_consent
 from ui.engine import Engine, FoundCallback, ProgressCallback
-from ui.exchange import Exchange, unchanged_documents
+from ui.exchange import Exchange, present_documents, unchanged_documents
 from ui.login import own_folder
 from ui.rendering.answers import (
     answer_html,
@@ -102,9 +102,10 @@ def draw_consent(number: int, exchange: Exchange, engine: Engine, texts: Texts) 
     found, settings = exchange.proposed, engine.settings
     if found is None:
         return
-    titles = {p.doc_id: engine.document(p.doc_id).title for p in found.passages}
+    documents = present_documents((passage.doc_id for passage in found.passages), engine)
+    titles = dict.fromkeys(document.title for document in documents.values())
     question = found.understood or exchange.question
-    st.html(consent_html(question, dict.fromkeys(titles.values()), settings, texts))
+    st.html(consent_html(question, titles, settings, texts))
     with st.container(key=f"consent-{number}", horizontal=True, gap="small"):
         st.button(
             texts.consent_yes,
@@ -164,7 +165,7 @@ def _stop(exchange: Exchange) -> None:
 
 def write(
     exchange: Exchange,
-    history: Sequence[str],
+    history: Sequence[Turn],
     filters: Mapping[str, str],
     engine: Engine,
     place: DeltaGenerator,
@@ -207,7 +208,7 @@ def draw_standing(writing: Writing, engine: Engine, place: DeltaGenerator, texts
     stands = writing.sentences
     text = "".join(sentence.before + sentence.text for sentence in stands)
     citations = {each.key: each for sentence in stands for each in sentence.citations}
-    documents = {each.doc_id: engine.document(each.doc_id) for each in citations.values()}
+    documents = present_documents((each.doc_id for each in citations.values()), engine)
     # There is no answer yet whose quotes could be turned to: they lead by address.
     place.html(written_html(text, citations.values(), 0, documents, texts))
     return len(stands)

@@ -35,6 +35,7 @@ from rag.types import (
     Segment,
     Skipped,
     Source,
+    Turn,
 )
 from rag.writing import Event
 from tests.conftest import ROOT
@@ -151,6 +152,8 @@ class FakeEngine:
     # What a language model does, for each question that it gets.
     events: Callable[[Callable[[], bool]], Iterator[Event]] | None = None
     streamed: list[tuple[str, list[str]]] = field(default_factory=list)
+    # The earlier questions that it must not get.
+    private: list[str] = field(default_factory=list)
     manifest: Mapping[str, Any] = field(default_factory=lambda: {"corpus_hash": "c0"})
     reader: str = "fake"
     stale: bool = False
@@ -159,7 +162,7 @@ class FakeEngine:
     def ask(
         self,
         question: str,
-        history: Sequence[str] = (),
+        history: Sequence[str | Turn] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
         *,
@@ -173,7 +176,7 @@ class FakeEngine:
             progress("read", 0, 8)
         if found is not None:
             found((self.search(question),))
-        self.asked.append((question, list(history)))
+        self.asked.append((question, _questions(history)))
         self.filtered.append(filters)
         if isinstance(self.gives, Exception):
             raise self.gives
@@ -182,7 +185,7 @@ class FakeEngine:
     def stream(
         self,
         question: str,
-        history: Sequence[str] = (),
+        history: Sequence[str | Turn] = (),
         filters: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
         *,
@@ -195,7 +198,8 @@ class FakeEngine:
         if found is not None:
             found((self.search(question),))
         progress("write", 0, 8)
-        self.streamed.append((question, list(history)))
+        self.streamed.append((question, _questions(history)))
+        self.private += [turn.text for turn in history if isinstance(turn, Turn) and turn.private]
         self.filtered.append(filters)
         yield from self.events(stopped)
 
@@ -284,6 +288,10 @@ class FakeEngine:
         if self.damage:
             raise IndexDamaged(self.damage)
         return False
+
+
+def _questions(history: Sequence[str | Turn]) -> list[str]:
+    return [turn if isinstance(turn, str) else turn.text for turn in history]
 
 
 @dataclass

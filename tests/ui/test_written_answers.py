@@ -215,6 +215,29 @@ def test_what_was_opened_while_it_is_written_stays_open(
     assert told(page)["quote"] == "2.1"
 
 
+def test_what_stands_stays_when_its_document_is_removed(
+    begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
+) -> None:
+    more = threading.Event()
+
+    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        assert more.wait(PATIENCE)
+        yield WRITTEN
+
+    given = engine(events=events)
+    page = begin(given)
+    with clicked_when(monkeypatch, lambda: bool(drawn)):
+        ask(page)
+        there = given.documents.pop("note.md")
+        page.run()
+        assert "Le fort garde un fleuve, la Meuse" in read(shown(page))[0]
+    given.documents["note.md"] = there
+    more.set()
+    page.run()
+    assert "Le récit" in shown(page)
+
+
 def test_stopping_keeps_what_stands(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
@@ -515,6 +538,46 @@ def test_who_asks_on_is_answered_by_quotes(begin: Start) -> None:
         "consent-yes-2"
     ]
     assert read(shown(page))[0].count("D'après le document") == 1
+
+
+def test_it_is_still_asked_when_what_was_found_is_removed(begin: Start) -> None:
+    given = engine(REMOTE)
+    page = ask(begin(given))
+    given.documents.clear()
+    page.run()
+    markup = shown(page)
+    assert "consent-yes" in keys(page)
+    assert f"<li>{QUESTION}</li>" in markup and "<li>Le fort</li>" not in markup
+    assert FR.consent_passages not in markup
+    page.button(key="consent-no-1").click().run()
+    assert FR.index_changed in read(shown(page))[0]
+
+
+def test_what_was_asked_for_quotes_only_is_kept_from_a_model_elsewhere(begin: Start) -> None:
+    given = engine(REMOTE)
+    page = begin(given)
+    page.segmented_control(key="answer-mode").set_value("quoted").run()
+    ask(page, "Un secret ?")
+    page.segmented_control(key="answer-mode").set_value("written").run()
+    ask(page, "Et après ?")
+    page.button(key="consent-yes-2").click().run()
+    ask(page, "Et ensuite ?")
+    # The rules may use it.
+    assert given.streamed == [
+        ("Et après ?", ["Un secret ?"]),
+        ("Et ensuite ?", ["Un secret ?", "Et après ?"]),
+    ]
+    assert given.private == ["Un secret ?", "Un secret ?"]
+
+
+def test_a_model_here_may_get_every_earlier_question(begin: Start) -> None:
+    given = engine()
+    page = begin(given)
+    page.segmented_control(key="answer-mode").set_value("quoted").run()
+    ask(page, "Un secret ?")
+    page.segmented_control(key="answer-mode").set_value("written").run()
+    ask(page, "Et après ?")
+    assert given.streamed == [("Et après ?", ["Un secret ?"])] and given.private == []
 
 
 def test_nobody_is_asked_where_nothing_would_be_sent(begin: Start) -> None:

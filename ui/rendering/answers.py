@@ -94,7 +94,9 @@ def unsupported_html(sentences: Iterable[str], texts: Texts) -> str:
 
 def consent_html(question: str, titles: Iterable[str], settings: Settings, texts: Texts) -> str:
     """Ask whether a model elsewhere may write the answer, and say what it would get."""
-    sent = "".join(f"<li>{escape(title)}</li>" for title in titles)
+    listed = "".join(f"<li>{escape(title)}</li>" for title in titles)
+    # None of them where what was found has gone since.
+    sent = f"<p>{escape(texts.consent_passages)}</p><ul>{listed}</ul>" if listed else ""
     model, host = settings.llm, host_of(settings)
     about = texts.consent_text.format(here=texts.here(settings), model=model, host=host)
     kept = texts.consent_kept.format(model=model, host=host)
@@ -103,7 +105,7 @@ def consent_html(question: str, titles: Iterable[str], settings: Settings, texts
         f"<strong>{escape(texts.consent_title.format(host=host))}</strong>"
         f"<p>{escape(about)}</p>"
         f"<p>{escape(texts.consent_question)}</p><ul><li>{escape(question)}</li></ul>"
-        f"<p>{escape(texts.consent_passages)}</p><ul>{sent}</ul>"
+        f"{sent}"
         f'<p class="cit-detail">{escape(kept)}</p></div>'
     )
 

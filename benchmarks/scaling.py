@@ -260,7 +260,7 @@ def chart(rows: Sequence[dict[str, Any]]) -> Any:
             for row in rows
             for name, read in series.items()
         ]
-        scale = altair.Scale(type="log") if log else altair.Scale(domain=[0, 1])
+        scale = altair.Scale(type="log") if log else altair.Scale(domain=[0.9, 1])
         return (
             altair.Chart(altair.Data(values=values), title=title, width=300, height=180)
             .mark_line(point=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Tokens:
     spans: Spans
 
 
-class TextModel(nn.Module):
+class TextModel(nn.Module, ABC):
     """A network with its tokenizer.
 
     `prompts` are what it wants before a "query" and a "document", `dtype` is what it computes in.
@@ -62,9 +63,9 @@ class TextModel(nn.Module):
         self.max_tokens = max_tokens
         self.dtype = dtype
 
+    @abstractmethod
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of texts, cut at `max_tokens`; special ones cover no character."""
-        raise NotImplementedError
 
     def read(self, batch: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         """Return a vector of each text, and one of each of its tokens.
@@ -78,12 +79,13 @@ class TextModel(nn.Module):
         return sentences, tokens
 
     @property
+    @abstractmethod
     def transformer(self) -> Any:
         """The network without what makes one vector of many; `transformers`' or a `Bert`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _padded(self, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """Return what the network takes: the numbers of tokens, and which of them are padding."""
 
 
 class NamedText(TextModel):

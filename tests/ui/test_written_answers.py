@@ -53,6 +53,17 @@ WRITTEN = replace(
 )
 
 
+def held_back(more: threading.Event) -> Callable[[Callable[[], bool]], Iterator[Event]]:
+    """Return an answer whose first sentence stands while the rest waits."""
+
+    def events(_stopped: Callable[[], bool]) -> Iterator[Event]:
+        yield SENTENCES[0]
+        assert more.wait(PATIENCE)
+        yield WRITTEN
+
+    return events
+
+
 def whole(_stopped: Callable[[], bool]) -> Iterator[Event]:
     yield SENTENCES[0]
     yield Removed(WRITTEN.removed[0], ("number",))
@@ -169,13 +180,7 @@ def test_what_stands_leads_into_the_source_while_the_rest_is_written(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
     more = threading.Event()
-
-    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
-        yield SENTENCES[0]
-        assert more.wait(PATIENCE)
-        yield WRITTEN
-
-    given = engine(events=events)
+    given = engine(events=held_back(more))
     page = begin(given)
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
@@ -195,13 +200,7 @@ def test_what_was_opened_while_it_is_written_stays_open(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
     more = threading.Event()
-
-    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
-        yield SENTENCES[0]
-        assert more.wait(PATIENCE)
-        yield WRITTEN
-
-    page = begin(engine(events=events))
+    page = begin(engine(events=held_back(more)))
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
         tell(page, "open", "?doc=note.md&at=2-9")
@@ -219,13 +218,7 @@ def test_what_stands_stays_when_its_document_is_removed(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
     more = threading.Event()
-
-    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
-        yield SENTENCES[0]
-        assert more.wait(PATIENCE)
-        yield WRITTEN
-
-    given = engine(events=events)
+    given = engine(events=held_back(more))
     page = begin(given)
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)
@@ -292,13 +285,7 @@ def test_a_page_that_is_loaded_again_goes_on_with_it(
     begin: Start, monkeypatch: pytest.MonkeyPatch, drawn: list[str]
 ) -> None:
     more = threading.Event()
-
-    def events(stopped: Callable[[], bool]) -> Iterator[Event]:
-        yield SENTENCES[0]
-        assert more.wait(PATIENCE)
-        yield WRITTEN
-
-    given = engine(events=events)
+    given = engine(events=held_back(more))
     page = begin(given)
     with clicked_when(monkeypatch, lambda: bool(drawn)):
         ask(page)

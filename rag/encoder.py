@@ -38,6 +38,7 @@ __all__ = [
     "Progress",
     "TokenVectors",
     "arithmetic",
+    "bundled_layers",
     "convert_bundled",
     "encoder_name",
     "open_encoder",
@@ -52,6 +53,7 @@ _E5_PROMPTS = {"query": "query: ", "document": "passage: "}
 # Raise when the conversion writes something else; older folders are then left alone.
 _CONVERSION = 1
 _BATCH = 32
+_BACKBONE = "multilingual-e5-small"
 # Passages whose tokens are held at a time, to be put in order of their number.
 _WINDOW = 1024
 
@@ -252,6 +254,14 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     )
     half = precision == "bf16" or (precision == "auto" and fast)
     return torch.bfloat16 if half else torch.float32
+
+
+def bundled_layers(settings: Settings) -> bool:
+    """Return whether the encoder has the layers that the networks beside it were trained on.
+
+    These are those of multilingual-e5-small, bundled or from the hub.
+    """
+    return settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
 
 
 def encoder_name(settings: Settings) -> str:

@@ -115,7 +115,7 @@ class RerankerError(CitadelleError):
 
 
 class ReaderError(CitadelleError):
-    """Report that the reader's weights cannot be had."""
+    """Report that the weights of the reader, or of what checks sentences, cannot be had."""
 
 
 class ModelError(CitadelleError):

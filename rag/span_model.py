@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.config import BUNDLED_ENCODER, BUNDLED_READER, NO_READER, Settings
-from rag.encoder import E5Encoder, Encoder, arithmetic
+from rag.config import BUNDLED_READER, NO_READER, Settings
+from rag.encoder import E5Encoder, Encoder, arithmetic, bundled_layers
 from rag.errors import ReaderError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ __all__ = [
     "run_layers",
 ]
 
-BUNDLED_WEIGHTS = Path(__file__).parent / "reader_weights" / "reader.safetensors"
+BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "reader.safetensors"
 
 # The matrices of a layer that have a low-rank term.
 MATRICES = (
@@ -61,7 +61,6 @@ VECTORS = (
     "output.LayerNorm.weight",
     "output.LayerNorm.bias",
 )
-_BACKBONE = "multilingual-e5-small"
 _QUESTION_TOKENS = 80
 _HEAD_TOKENS = 48
 # Question, head, body and four marks make 512 at most.
@@ -175,13 +174,9 @@ class PassageScores:
 
 
 class SpanReader(Protocol):
-    """What reading needs of a network: the scores of some passages for a question.
-
-    No relevance is above `highest_relevance`, whatever is read.
-    """
+    """What reading needs of a network: the scores of some passages for a question."""
 
     name: str
-    highest_relevance: float
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
         """Score each passage, given as the line above it and its body."""
@@ -223,7 +218,6 @@ class SpanModel:
             name: tensors[name].float().to(device)
             for name in ("span.weight", "span.bias", "relevance.weight", "relevance.bias")
         }
-        self.highest_relevance = _highest_relevance(self._heads, self._layers[-1].output.LayerNorm)
         self._pairs = PairEncoder(tokenizer)
 
     @classmethod
@@ -317,21 +311,6 @@ def apply_heads(
     return span, (pooled @ heads["relevance.weight"].T + heads["relevance.bias"])[:, 0]
 
 
-def _highest_relevance(heads: Mapping[str, torch.Tensor], norm: Any) -> float:
-    """Return what the relevance of a pair cannot exceed.
-
-    The last norm leaves states `gain * x + bias`, where the numbers of x sum to 0 and their
-    squares to the dimension; so does the mean of some of them, or to less.
-    """
-    gain, bias = norm.weight.float(), norm.bias.float()
-    highest = heads["relevance.bias"].sum()
-    for weight in heads["relevance.weight"][0].split(len(gain)):
-        slope = weight * gain
-        highest += math.sqrt(len(gain)) * (slope - slope.mean()).norm() + weight @ bias
-    # Numbers of 16 bits are rounded by less than a hundredth.
-    return float(highest) + 0.01 * abs(float(highest))
-
-
 def _scores(logits: Floats, pair: Pair, relevance: float) -> PassageScores:
     """Return the scores of a window from its logits (1 + tokens, 2), "no answer" first."""
     top = logits.max(axis=0)
@@ -371,7 +350,6 @@ class NamedSpanModel:
         # A fast tokenizer sets truncation and padding on itself: one call at a time.
         self._tokenizing = threading.Lock()
         self.name = name
-        self.highest_relevance = math.inf
 
     def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
         """Score each passage, given as the line above it and its body."""
@@ -429,8 +407,7 @@ def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:
     if settings.reader == NO_READER:
         return None
     if settings.reader == BUNDLED_READER:
-        adapted = settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
-        if not adapted or not isinstance(encoder, E5Encoder):
+        if not isinstance(encoder, E5Encoder) or not bundled_layers(settings):
             return None
         model = encoder.model
         return SpanModel.load(

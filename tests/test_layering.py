@@ -23,6 +23,8 @@ ORDER = (
     "text_model",
     "encoder",
     "span_model",
+    "support_network",
+    "support_model",
     "lexical",
     "late",
     "embeddings",

@@ -27,7 +27,7 @@ from rag.errors import (
 from rag.index import Index
 from rag.indexing import build_index
 from rag.types import Answer, Ranking, Turn
-from rag.verification import SignalVerifier
+from rag.verification import TrainedVerifier
 from rag.writing import open_writer
 from tests.conftest import CORPUS, ToyEncoder
 
@@ -563,7 +563,7 @@ def test_a_model_that_cannot_be_opened_is_said_at_once(settings: Settings) -> No
     assert open_writer(settings, ToyEncoder(), unopened) is None
 
 
-def unopened() -> SignalVerifier:
+def unopened() -> TrainedVerifier:
     raise AssertionError("No model is configured: nothing is to be checked.")
 
 

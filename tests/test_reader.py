@@ -379,7 +379,6 @@ class Finger:
     """
 
     name = "finger"
-    highest_relevance = math.inf
 
     def __init__(self, word: str) -> None:
         self.word = word

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,7 +112,6 @@ class Liking:
     """A reader to which the passages with a word are relevant."""
 
     name = "liking"
-    highest_relevance = math.inf
 
     def __init__(self, word: str) -> None:
         self.word = word

@@ -6,17 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from eval.__main__ import app
-from rag.config import Settings, load_settings
-from rag.encoder import TokenVectors, open_encoder
+from rag.config import load_settings
+from rag.encoder import open_encoder
 from rag.names import absent_names
-from rag.span_model import PassageScores, SpanReader, open_span_reader
-from rag.verification import SignalVerifier, Verifier, open_verifier
-from tests.conftest import ToyEncoder
+from rag.support_model import Judgement
+from rag.verification import TrainedVerifier, Verifier, open_verifier
 
 PASSAGE = (
     "Belgian Cyber Command",
@@ -123,102 +121,109 @@ def test_labelled_statements_are_measured(tmp_path: Path) -> None:
     assert missing.exit_code != 0
 
 
-def test_settings_without_a_reader_check_too() -> None:
-    settings = load_settings(reader="none")
-    assert isinstance(settings, Settings)
-    verifier = open_verifier(settings, open_encoder(settings))
-    assert "number" in verifier.verify("Le BCC compte 400 membres.", [PASSAGE]).reasons
+# --- What the network is asked ------------------------------------------------------------
 
 
-# --- What is worked out once, or not at all -----------------------------------------------
+class Saying:
+    """A network that says the same of everything."""
 
-
-class CountingEncoder(ToyEncoder):
-    """Keep the texts whose tokens were asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read: list[str] = []
-
-    def token_vectors(self, texts: Sequence[str], *, query: bool = False) -> list[TokenVectors]:
-        self.read += texts
-        return super().token_vectors(texts, query=query)
-
-
-class Liking:
-    """A reader that finds everything relevant, as far as it goes."""
-
-    name = "liking"
-
-    def __init__(self, relevance: float) -> None:
-        self.highest_relevance = relevance
+    def __init__(self, support: float, doubt: float) -> None:
+        self.said = (support, doubt)
         self.asked: list[str] = []
 
-    def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[PassageScores]:
-        self.asked.append(question)
-        nothing = np.zeros(0)
-        scores = PassageScores(nothing, nothing, nothing, nothing, self.highest_relevance)
-        return [scores for _ in passages]
+    def judge(self, statement: str, passages: Sequence[tuple[str, str]]) -> Judgement:
+        self.asked.append(statement)
+        return Judgement(*self.said, passages[0][1])
 
 
-OFFICE = ("Le bureau", "Le bureau est à Bruxelles. Il compte douze personnes.")
-PROJECT = ("Le projet", "Le projet avec le Niger a commencé en 2021.")
+SURE, UNSURE = (20.0, -20.0), (-20.0, 20.0)
+OFFICE = ("Le bureau", "Le bureau est à Bruxelles, sauf en été. Il compte douze personnes.")
 
 
-def test_a_statement_and_a_passage_are_encoded_once() -> None:
-    encoder = CountingEncoder()
-    verifier = SignalVerifier(encoder, None)
-    for statement in ("Le bureau a des fenêtres.", "Le bureau a des portes."):
-        for passages in ([OFFICE], [PROJECT], [OFFICE, PROJECT]):
-            verifier.verify(statement, passages)
-    assert sorted(encoder.read) == [
-        "Le bureau\nLe bureau est à Bruxelles. Il compte douze personnes.",
-        "Le bureau a des fenêtres.",
-        "Le bureau a des portes.",
-        "Le projet\nLe projet avec le Niger a commencé en 2021.",
-    ]
+@pytest.mark.parametrize(
+    "statement",
+    ["Le bureau a des fenêtres.", "The office has windows.", "Het kantoor heeft ramen.", "Et ici"],
+)
+def test_the_network_decides(statement: str) -> None:
+    assert TrainedVerifier(Saying(*SURE)).verify(statement, [OFFICE]).supported
+    refused = TrainedVerifier(Saying(*UNSURE)).verify(statement, [OFFICE])
+    assert not refused.supported and refused.reasons == ("meaning",)
+    assert refused.score < 0.01
+
+
+@pytest.mark.parametrize(
+    ("statement", "body"),
+    [
+        ("Le bureau n'a pas de fenêtres.", "Le bureau a des fenêtres."),
+        ("The office has windows.", "Le bureau n’a aucune fenêtre."),
+        ("Het kantoor heeft geen ramen.", "Le bureau a des fenêtres."),
+    ],
+)
+def test_a_denial_on_one_side_is_refused_whatever_the_network_says(
+    statement: str, body: str
+) -> None:
+    support = TrainedVerifier(Saying(*SURE)).verify(statement, [("", body)])
+    assert not support.supported and support.reasons == ("negation",)
+
+
+@pytest.mark.parametrize(
+    ("statement", "body", "reason"),
+    [
+        ("Le bureau doit être ouvert.", "Le bureau est ouvert.", "modality"),
+        ("The office may be closed.", "Le bureau doit être fermé.", "modality"),
+        ("La Belgique représente le CCB.", "Le CCB représente la Belgique.", "role"),
+    ],
+)
+def test_duties_and_names_in_another_order_are_refused(
+    statement: str, body: str, reason: str
+) -> None:
+    support = TrainedVerifier(Saying(*SURE)).verify(statement, [("", body)])
+    assert support.reasons == (reason,)
+
+
+def test_a_network_in_two_minds_supports_nothing() -> None:
+    for statement in ("Le bureau a des fenêtres.", "The office has windows."):
+        assert not TrainedVerifier(Saying(0.0, 0.0)).verify(statement, [OFFICE]).supported
 
 
 @pytest.mark.parametrize(
     ("statement", "reason"),
+    [("Le bureau a 300 fenêtres.", "number"), ("Le bureau est celui de la CIA.", "name")],
+)
+def test_what_is_missing_is_not_put_to_the_network(statement: str, reason: str) -> None:
+    network = Saying(*SURE)
+    support = TrainedVerifier(network).verify(statement, [OFFICE])
+    assert support.reasons == (reason,) and not network.asked
+
+
+@pytest.mark.parametrize(
+    ("statement", "asked"),
     [
-        ("Le bureau a 300 fenêtres.", "number"),
-        ("Le bureau n'est pas à Bruxelles.", "negation"),
-        ("Le bureau doit être à Bruxelles.", "modality"),
+        ("Il compte douze personnes.", False),
+        ("il compte 12 personnes", True),
+        # A part of a sentence, without what limits it.
+        ("Le bureau est à Bruxelles.", True),
     ],
 )
-def test_what_every_sentence_contradicts_is_not_encoded(statement: str, reason: str) -> None:
-    encoder, reader = CountingEncoder(), Liking(5.0)
-    support = SignalVerifier(encoder, reader).verify(statement, [OFFICE, PROJECT])
-    assert support.reasons == (reason,)
-    assert not encoder.read and not reader.asked
+def test_a_whole_sentence_word_for_word_needs_no_network(statement: str, asked: bool) -> None:
+    network = Saying(*UNSURE)
+    support = TrainedVerifier(network).verify(statement, [OFFICE])
+    assert bool(network.asked) is asked
+    assert support.supported is not asked
 
 
-def test_what_only_some_sentences_contradict_is_compared() -> None:
-    body = "Le bureau n'est pas à Bruxelles. Le bureau est au Niger."
-    encoder = CountingEncoder()
-    SignalVerifier(encoder, None).verify("Le bureau n'est pas au Niger.", [("", body)])
-    assert encoder.read
-
-
-@pytest.mark.parametrize(("relevance", "asked"), [(5.0, False), (500.0, True)])
-def test_the_reader_is_asked_where_it_can_decide(relevance: float, asked: bool) -> None:
-    # No word of it but the first is like one there: the weakest three have a cosine below 0.2,
-    # and -12.85 + 16.74 · 0.2 + 0.131 · 5 is far below 1.13, the logit of the threshold.
-    reader = Liking(relevance)
-    support = SignalVerifier(CountingEncoder(), reader).verify(
-        "Bruxelles certification représenter défense.", [("", "Le Niger et le Niger.")]
-    )
-    assert bool(reader.asked) is asked
-    assert support.supported is asked
-
-
-def test_no_relevance_is_above_the_highest() -> None:
-    settings = load_settings()
-    reader: SpanReader | None = open_span_reader(settings, open_encoder(settings))
-    assert reader is not None
-    sentences = (PASSAGE[1], "Où siège le BCC ?", "x", "", "1 2 3 4 5")
-    found = [scores.relevance for one in sentences for scores in reader.read(one, [PASSAGE])]
-    assert max(found) <= reader.highest_relevance < 20
-    # It is no bound that anything would keep.
-    assert max(found) > 0
+@pytest.mark.parametrize(
+    ("passage", "statement"),
+    [
+        ("Le permis B est valable en ville.", "Le permis C est valable en ville."),
+        ("Le bureau est-il ouvert le dimanche ?", "Le bureau est ouvert le dimanche."),
+        ("Est-ce ouvert le dimanche ?", "Est-ce ouvert le dimanche."),
+        ("Elle n'ose contester la décision.", "Elle ose contester la décision."),
+        ("La salle reste > 5 °C en hiver.", "La salle reste < 5 °C en hiver."),
+        ("La salle descend à -5 °C en hiver.", "La salle descend à 5 °C en hiver."),
+    ],
+)
+def test_a_letter_or_a_sign_makes_another_sentence(passage: str, statement: str) -> None:
+    assert not TrainedVerifier(Saying(*UNSURE)).verify(statement, [("", passage)]).supported
+    own = passage.replace("'", "’").upper()
+    assert TrainedVerifier(Saying(*UNSURE)).verify(own, [("", passage)]).supported

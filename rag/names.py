@@ -62,7 +62,8 @@ def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
     """Return the acronyms and the share of other names in a statement that no text has.
 
     A country counts as named in any of the three languages, a name as there when a word of
-    the texts begins or is written like it: "European" for « européenne ».
+    the texts begins or is written like it: "European" for « européenne ». Acronyms are there
+    letter for letter, or not at all.
     """
     known = _known(" ".join(texts))
     acronyms, names, missing = [], 0, 0
@@ -70,12 +71,12 @@ def absent_names(statement: str, *texts: str) -> tuple[tuple[str, ...], float]:
         tokens = surface_tokens(name)
         if not tokens or any(map(_calendar, tokens)):
             continue
-        there = bool(tokens) and all(_among(token, known) for token in tokens[-1:] or tokens)
         if name.isupper() and len(name) >= _FEWEST_LETTERS:
-            acronyms += [] if there or tokens[0] in known else [name]
+            # Of letters alone, one in another place makes another body.
+            acronyms += [] if tokens[0] in known else [name]
         else:
             names += 1
-            missing += not there
+            missing += not _among(tokens[-1], known)
     return tuple(acronyms), missing / max(names, 1)
 
 

@@ -85,6 +85,8 @@ def test_without_passages_nothing_is_supported(verifier: Verifier) -> None:
         ("In Nigeria.", "Au Niger.", (), 1.0),
         ("Naar Brussel.", "À Bruxelles.", (), 0.0),
         ("The work of ENISA.", "Le travail de l'agence.", ("ENISA",), 0.0),
+        ("A member of the ICTRF.", "Membre de l'ICRTF.", ("ICTRF",), 0.0),
+        ("A member of the ICRTF.", "Membre de l'ICRTF.", (), 0.0),
         ("The European Union decides.", "L'Union européenne décide.", (), 0.0),
         ("On Monday in May 2022.", "Le lundi en mai 2022.", (), 0.0),
     ],

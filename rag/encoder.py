@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 from filelock import FileLock
@@ -38,9 +38,9 @@ __all__ = [
     "Progress",
     "TokenVectors",
     "arithmetic",
-    "bundled_layers",
     "convert_bundled",
     "encoder_name",
+    "is_e5_small",
     "open_encoder",
 ]
 
@@ -256,12 +256,13 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def bundled_layers(settings: Settings) -> bool:
-    """Return whether the encoder has the layers that the networks beside it were trained on.
+def is_e5_small(encoder: Encoder, settings: Settings) -> TypeGuard[E5Encoder]:
+    """Return whether an encoder is multilingual-e5-small, bundled or from the hub.
 
-    These are those of multilingual-e5-small, bundled or from the hub.
+    The networks beside it were trained on its layers.
     """
-    return settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
+    named = settings.encoder == BUNDLED_ENCODER or Path(settings.encoder).name == _BACKBONE
+    return named and isinstance(encoder, E5Encoder)
 
 
 def encoder_name(settings: Settings) -> str:

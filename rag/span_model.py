@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.config import BUNDLED_READER, NO_READER, Settings
-from rag.encoder import E5Encoder, Encoder, arithmetic, bundled_layers
+from rag.encoder import Encoder, arithmetic, is_e5_small
 from rag.errors import ReaderError
 
 if TYPE_CHECKING:
@@ -407,7 +407,7 @@ def open_span_reader(settings: Settings, encoder: Encoder) -> SpanReader | None:
     if settings.reader == NO_READER:
         return None
     if settings.reader == BUNDLED_READER:
-        if not isinstance(encoder, E5Encoder) or not bundled_layers(settings):
+        if not is_e5_small(encoder, settings):
             return None
         model = encoder.model
         return SpanModel.load(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.config import BUNDLED_ENCODER, Settings
-from rag.encoder import E5Encoder, Encoder, bundled_layers, open_encoder
+from rag.encoder import Encoder, is_e5_small, open_encoder
 from rag.errors import ReaderError
 from rag.sentences import sentences
 
@@ -177,6 +177,6 @@ def open_support_model(settings: Settings, encoder: Encoder) -> SupportModel:
 
     Raises `ReaderError` or `EncoderError` when one of them does not load.
     """
-    if not isinstance(encoder, E5Encoder) or not bundled_layers(settings):
-        encoder = open_encoder(settings.model_copy(update={"encoder": BUNDLED_ENCODER}))
-    return SupportModel.load(BUNDLED_WEIGHTS, encoder.model)
+    own = settings.model_copy(update={"encoder": BUNDLED_ENCODER})
+    read_by = encoder if is_e5_small(encoder, settings) else open_encoder(own)
+    return SupportModel.load(BUNDLED_WEIGHTS, read_by.model)

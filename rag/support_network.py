@@ -22,6 +22,7 @@ _HEADS = 8
 # How sharply the nearest tokens count, and how much nearness weighs in attention at first.
 _SHARPNESS = 15.0
 _NEARNESS = 8.0
+# Cosines are small numbers beside the states that they are added to.
 _COSINES = 3.0
 # Before training few words are thought to be wrong.
 _WRONG = -2.0

@@ -29,8 +29,9 @@ from rag.support_model import (
 from rag.support_network import LAYERS, Comparison, layer_states
 from rag.text_model import Bert, BertText, Tokens
 from tests.conftest import ToyEncoder
+from training.encoding import encode
 from training.statements import Statement, parse, render
-from training.support import Unit, encode, tensors
+from training.support import Unit, tensors
 
 NUMBERS = ("un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit")
 WORDS = ("query", "passage", ":", "le", "bureau", "compte", "membres", ".", *NUMBERS)

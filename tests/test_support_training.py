@@ -13,18 +13,9 @@ from rag.support_model import SupportModel
 from rag.support_network import Comparison
 from rag.text_model import BertText
 from tests.test_support_model import offices, text
+from training.encoding import Passage, encode
 from training.statements import Statement, parse, read_statements, render
-from training.support import (
-    Passage,
-    Recipe,
-    Sampler,
-    Unit,
-    encode,
-    losses,
-    measure,
-    tensors,
-    train,
-)
+from training.support import Recipe, Sampler, Unit, losses, measure, tensors, train
 from training.thresholds import Judged, fitted, threshold
 
 __all__ = ["text"]

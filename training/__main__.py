@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 
 from torch.multiprocessing.spawn import spawn
 
 from training.data import gather
+from training.recipe import add_options
 from training.train import Recipe, work
 
 
@@ -19,9 +19,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/datasets"))
     parser.add_argument("--more", type=Path, help="a folder with further data of the same forms")
     parser.add_argument("--out", type=Path, default=Path("training/run"))
-    for field in fields(Recipe):
-        option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(option, type=type(field.default), default=field.default)
+    add_options(parser, Recipe)
     given = vars(parser.parse_args())
     data, more, out = given.pop("data"), given.pop("more"), given.pop("out")
     recipe = Recipe(**given)

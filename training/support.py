@@ -15,7 +15,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +23,38 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rag.config import load_settings
 from rag.encoder import convert_bundled
-from rag.support_model import PASSAGE, STATEMENT, sentence_numbers
-from rag.support_network import LAYERS, Comparison, layer_states
-from rag.text_model import BertText, Tokens
-from training.statements import Statement, read_statements, render
+from rag.support_network import LAYERS, Comparison
+from rag.text_model import BertText
+from training.encoding import (
+    Encoded,
+    Flags,
+    Passage,
+    Said,
+    States,
+    encode,
+    last_layer,
+    unit_vectors,
+)
+from training.recipe import add_options
+from training.statements import read_statements
 
 __all__ = [
-    "Encoded",
-    "Passage",
     "Recipe",
-    "Said",
     "Sampler",
     "Unit",
-    "encode",
     "losses",
     "measure",
     "tensors",
     "train",
 ]
 
-States = NDArray[np.float16]
-Flags = NDArray[np.bool_]
-
-_ENCODED_AT_ONCE = 32
 _SAMPLED_FOR_MEANS = 2000
-# Statements of a file whose passages lie this near to each other are about like matters.
-_NEIGHBOURS = 15
 _SAVED_EVERY_S = 180
-# Of so many slots a wrong wording is made, where there are few two.
-_SLOTS = 4
-_FEW_SLOTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,8 @@ class Recipe:
     statement and up to three wrong ones. `cut` is the share of passages of which only the
     sentences nearest to the statement are read, `others` that of right statements that are read
     with another passage, `gaps` with their own less the nearest sentences, `pairs` that of passages
-    that are read with another one beside them.
+    that are read with another one beside them. The rest are weights in the loss: of right and wrong
+    statements, of the words that are wrong in one, of the words and of the order.
     """
 
     minutes: float = 42.0
@@ -85,44 +82,12 @@ class Recipe:
     others: float = 0.1
     gaps: float = 0.1
     pairs: float = 0.08
+    right_weight: float = 1.5
+    wrong_weight: float = 0.7
     wrong_token: float = 3.0
     words: float = 1.5
     order: float = 0.5
     seed: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A wording of a statement: its states, which tokens are its own, and which are wrong.
-
-    `wrong` is None where words are missing: then no token is to blame.
-    """
-
-    states: States
-    own: Flags
-    wrong: Flags | None
-    supported: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A statement in its wordings, the right one first, and where its passage is.
-
-    `near` names passages of the same kind.
-    """
-
-    passage: int
-    near: tuple[str, int]
-    held_out: bool
-    wordings: tuple[Said, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """The states of a passage, and which sentence each token is of; -1 is the line above it."""
-
-    states: States
-    sentence: NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,90 +98,6 @@ class Unit:
     kept: NDArray[np.int64]
     said: tuple[Said, ...]
     supported: tuple[bool, ...]
-
-
-def encode(
-    statements: Sequence[Statement], model: BertText, seed: int
-) -> tuple[list[Passage], list[Encoded]]:
-    """Return the passages and the statements as the encoder reads them."""
-    rng = random.Random(seed)
-    texts = list(dict.fromkeys((one.title, one.text) for one in statements))
-    places = {text: number for number, text in enumerate(texts)}
-    written = [PASSAGE.format(head=f"{title}\n" if title else "", body=b) for title, b in texts]
-    tokens = model.tokens(written)
-    passages = [
-        Passage(states, sentence_numbers(found, whole, body))
-        for states, found, whole, (_, body) in zip(
-            _read(model, tokens, "Passages"), tokens, written, texts, strict=True
-        )
-    ]
-    made = [list(_wordings(one, rng)) for one in statements]
-    every = [wording for group in made for wording in group]
-    tokens = model.tokens([STATEMENT.format(text) for text, _, _ in every])
-    said = iter(
-        [
-            _said(states, found, spans, supported)
-            for states, found, (_, spans, supported) in zip(
-                _read(model, tokens, "Statements"), tokens, every, strict=True
-            )
-        ]
-    )
-    encoded = [
-        Encoded(
-            places[one.title, one.text],
-            (one.file, one.passage // _NEIGHBOURS),
-            one.held_out,
-            tuple(next(said) for _ in group),
-        )
-        for one, group in zip(statements, made, strict=True)
-    ]
-    return passages, encoded
-
-
-def _wordings(
-    statement: Statement, rng: random.Random
-) -> Iterator[tuple[str, list[tuple[int, int]], bool]]:
-    yield (*render(statement.parts, {}, rng), True)
-    slots = list(statement.slots.items())
-    rng.shuffle(slots)
-    for slot, wrong in slots[:_SLOTS]:
-        most = 2 if len(slots) < _FEW_SLOTS else 1
-        for chosen in rng.sample(range(1, wrong + 1), min(wrong, most)):
-            yield (*render(statement.parts, {slot: chosen}, rng), False)
-
-
-def _read(model: BertText, tokens: Sequence[Tokens], what: str) -> list[States]:
-    """Return the states of texts (tokens, layers * hidden), those of like length together."""
-    order = sorted(range(len(tokens)), key=lambda number: len(tokens[number].ids))
-    found: dict[int, States] = {}
-    begins = range(0, len(order), _ENCODED_AT_ONCE)
-    for begin in track(begins, what, console=Console(stderr=True)):
-        numbers = order[begin : begin + _ENCODED_AT_ONCE]
-        longest = max(len(tokens[number].ids) for number in numbers)
-        ids = torch.ones((len(numbers), longest), dtype=torch.long)
-        mask = torch.zeros((len(numbers), longest))
-        for row, number in enumerate(numbers):
-            own = tokens[number].ids
-            ids[row, : len(own)] = torch.tensor(own)
-            mask[row, : len(own)] = 1
-        with torch.inference_mode():
-            states = layer_states(model.bert, ids, mask).half().numpy()
-        for row, number in enumerate(numbers):
-            found[number] = states[row, : len(tokens[number].ids)].copy()
-    return [found[number] for number in range(len(tokens))]
-
-
-def _said(
-    states: States, tokens: Tokens, spans: Sequence[tuple[int, int]], supported: bool
-) -> Said:
-    places = tokens.spans - len(STATEMENT.format(""))
-    own = places[:, 1] > 0
-    if any(start == end for start, end in spans):
-        return Said(states, own, None, supported)
-    wrong = np.zeros(len(own), dtype=bool)
-    for start, end in spans:
-        wrong |= own & (places[:, 1] > start) & (places[:, 0] < end)
-    return Said(states, own, wrong, supported)
 
 
 class Sampler:
@@ -293,8 +174,8 @@ class Sampler:
             statement = self._statements[number]
             passage = self._passages[statement.passage]
             right = statement.wordings[0]
-            said = _unit_vectors(right.states[right.own], self._means[0])
-            cosines = said @ _unit_vectors(passage.states, self._means[1]).T
+            said = unit_vectors(right.states[right.own], self._means[0])
+            cosines = said @ unit_vectors(passage.states, self._means[1]).T
             numbers = sorted(set(passage.sentence.tolist()) - {-1})
             near = [float(cosines[:, passage.sentence == n].max(axis=1).mean()) for n in numbers]
             ranked = sorted(zip(near, numbers, strict=True), reverse=True)
@@ -307,16 +188,6 @@ def _joined(passage: Passage, kept: Flags, other: Passage) -> tuple[Passage, Fla
     states = np.concatenate([passage.states, other.states])
     sentence = np.concatenate([passage.sentence, np.full(len(other.states), -1, dtype=np.int16)])
     return Passage(states, sentence), np.concatenate([kept, np.ones(len(other.states), dtype=bool)])
-
-
-def _last(states: States) -> NDArray[np.float32]:
-    return states[:, -states.shape[1] // len(LAYERS) :].astype(np.float32)
-
-
-def _unit_vectors(states: States, mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    vectors = _last(states) - mean
-    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return found
 
 
 def tensors(units: Sequence[Unit]) -> dict[str, Tensor]:
@@ -377,8 +248,8 @@ def losses(
     support, words = support.float(), words.float()
     cross = torch.nn.functional.binary_cross_entropy_with_logits
     right, given = of["supported"], of["given"]
-    each = cross(support, right, reduction="none") * torch.where(right > 0, 1.5, 0.7) * given
-    told = each.sum() / given.sum()
+    share = torch.where(right > 0, recipe.right_weight, recipe.wrong_weight) * given
+    told = (cross(support, right, reduction="none") * share).sum() / given.sum()
     wrong, known = of["wrong"], of["known"]
     weight = torch.where(wrong > 0, recipe.wrong_token, 1.0) * known
     blamed = (cross(words, wrong, reduction="none") * weight).sum() / known.sum().clamp(min=1)
@@ -486,7 +357,7 @@ def train(
 
 def _mean(states: Sequence[States], seed: int) -> NDArray[np.float32]:
     chosen = random.Random(seed).sample(states, min(len(states), _SAMPLED_FOR_MEANS))
-    mean: NDArray[np.float32] = np.mean([_last(own).mean(axis=0) for own in chosen], axis=0)
+    mean: NDArray[np.float32] = np.mean([last_layer(own).mean(axis=0) for own in chosen], axis=0)
     return mean
 
 
@@ -515,9 +386,7 @@ def main() -> None:
     parser.add_argument("--statements", type=Path, required=True, help="a folder of *.txt")
     parser.add_argument("--out", type=Path, default=Path("training/run"))
     parser.add_argument("--start", type=Path, help="weights to go on from")
-    for field in fields(Recipe):
-        option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(option, type=type(field.default), default=field.default)
+    add_options(parser, Recipe)
     given = vars(parser.parse_args())
     folder, out, start = given.pop("statements"), given.pop("out"), given.pop("start")
     recipe = Recipe(**given)
